@@ -1,0 +1,73 @@
+"""Every command block of every week's README is run in a copy of the week, and prints what the README shows."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from walk import ROOT, Block, parse, refresh, run, same_shape
+
+WEEKS = sorted(ROOT.glob("week_*_*"))
+
+
+@pytest.fixture
+def environment(tmp_path) -> dict[str, str]:
+    """A new machine's, without accounts, on which all packages are there already and no network is."""
+    unwanted = ("WANDB_", "HF_", "AWS_", "VIRTUAL_ENV", "PYTEST_", "COV_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
+    return kept | {
+        "HOME": str(tmp_path / "home"),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": sysconfig.get_paths()["purelib"],  # a virtual environment that is made here finds them too
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+    }
+
+
+@pytest.mark.parametrize("week", WEEKS, ids=lambda path: path.name)
+def test_a_readme_does_what_it_says(week, tmp_path, environment):
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=week, capture_output=True, text=True
+    ).stdout.splitlines()
+    copy = tmp_path / week.name
+    for file in files:
+        (copy / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(week / file, copy / file)
+    (tmp_path / "home").mkdir()
+    blocks = parse((week / "README.md").read_text(encoding="utf-8"))
+    assert {"Set up", "Run it"} <= {block.section for block in blocks}
+    for block, output in zip(blocks, run(blocks, copy, environment=environment), strict=True):
+        refresh(block.output, output)
+
+
+def test_a_readme_answers_its_questions_in_the_order_of_the_course():
+    order = ["Set up", "Run it", "What changed", "How it works", "Go real", "Try it", "When it goes wrong", "Next"]
+    for week in WEEKS:
+        readme = (week / "README.md").read_text(encoding="utf-8")
+        headings = [line.removeprefix("## ") for line in readme.splitlines() if line.startswith("## ")]
+        assert [h for h in headings if h in order] == [h for h in order if h in headings], week.name
+        missing = set(order) - set(headings)
+        assert missing <= {"What changed"}, week.name
+        assert not missing or week == WEEKS[0]
+
+
+def test_numbers_may_differ_but_scores_only_a_little():
+    assert same_shape("epoch 3/15  val/mcc 0.823  2.1 s", "epoch 3/15  val/mcc 0.791  14.9 s")
+    assert not same_shape("val/mcc 0.823", "val/mcc 0.123")
+    assert not same_shape("best checkpoint", "last checkpoint")
+
+
+def test_a_line_that_is_not_printed_is_missed():
+    assert refresh("one 1\n...\nthree 3\n", "one 7\ntwo 2\nthree 9\n") == "one 7\n...\nthree 9\n"
+    with pytest.raises(LookupError, match="four"):
+        refresh("one\nfour\n", "one\ntwo\n")
+
+
+def test_a_command_that_fails_or_fails_to_fail_is_noticed(tmp_path):
+    assert run([Block("s", "exit 2\n", 2, "")], tmp_path) == [""]
+    for block in (Block("s", "false\ntrue\n", 0, ""), Block("s", "true\n", 2, "")):
+        with pytest.raises(RuntimeError, match="does not end with exit code"):
+            run([block], tmp_path)

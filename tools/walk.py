@@ -1,0 +1,170 @@
+"""Walk through a week's README: run its commands, and hold what they print against the output it shows.
+
+    python tools/walk.py 2                      run the commands of section "Run it" in week 2's folder (`make demo`)
+    python tools/walk.py 2 --section all        run every command block of the README
+    python tools/walk.py 2 --section all --update     and write the numbers of this run into the README
+
+A command block is fenced as ```bash; a ```text block right after it shows its output. Lines of output must appear in
+their order; a line `...` stands for anything. Numbers may differ, but scores (0.xyz) by 0.15 at most. A command that
+is meant to fail says so in its fence: ```bash exit=2.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SCORE_TOLERANCE = 0.15
+MARK = "@@walk"
+BLOCK = re.compile(
+    r"^```bash(?: exit=(?P<code>\d+))?\n(?P<commands>.*?)^```\n(?:\n*^```text\n(?P<output>.*?)^```\n)?", re.M | re.S
+)
+NUMBER = re.compile(r"\d[\d,.]*")
+
+
+@dataclass
+class Block:
+    """One command block: `output` is what the README shows for it, "" where it shows nothing."""
+
+    section: str
+    commands: str
+    exit_code: int
+    output: str
+
+
+def find_week(number: str) -> Path:
+    """The folder of a week."""
+    folders = sorted(ROOT.glob(f"week_{number}_*"))
+    if len(folders) != 1:
+        sys.exit(f"error: there is no week {number} here")
+    return folders[0]
+
+
+def parse(readme: str) -> list[Block]:
+    """The command blocks of a README, in their order."""
+    blocks = []
+    for match in BLOCK.finditer(readme):
+        sections = re.findall(r"^## (.*)$", readme[: match.start()], re.M)
+        blocks.append(
+            Block(sections[-1] if sections else "", match["commands"], int(match["code"] or 0), match["output"] or "")
+        )
+    return blocks
+
+
+def run(blocks: list[Block], folder: Path, echo: bool = False, environment: dict[str, str] | None = None) -> list[str]:
+    """Run blocks one after another in one shell, and return what each printed (stdout and stderr together).
+
+    Raises:
+        RuntimeError: a block ended with another exit code than it should; the message holds its output.
+    """
+    script = ["set -e"]
+    for i, block in enumerate(blocks):
+        body = (
+            block.commands
+            if block.exit_code == 0
+            else f"code=0\n(\n{block.commands}\n) || code=$?\n[ $code = {block.exit_code} ]"
+        )
+        script += [f"echo '{MARK} {i}'", body]
+    script.append(f"echo '{MARK} end'")
+    outputs: list[str] = []
+    with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
+        file.write("\n".join(script))
+        file.flush()
+        shell = subprocess.Popen(
+            ["bash", file.name],
+            cwd=folder,
+            env=environment,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for line in shell.stdout:
+            if line.startswith(MARK):
+                number = line.split()[1]
+                outputs.append("")
+                if echo and number != "end":
+                    print("\n" + "".join(f"$ {command}\n" for command in blocks[int(number)].commands.splitlines()))
+            else:
+                outputs[-1] += line
+                if echo:
+                    print(line, end="", flush=True)
+        shell.wait()
+    if len(outputs) != len(blocks) + 1:
+        failed = blocks[len(outputs) - 1]
+        raise RuntimeError(
+            f"{folder.name}/README.md, section {failed.section!r}: this does not end with exit code "
+            f"{failed.exit_code}:\n{failed.commands}\nIt printed:\n{outputs[-1]}"
+        )
+    return outputs[:-1]
+
+
+def same_shape(expected: str, actual: str) -> bool:
+    """Whether two lines differ in nothing but numbers and spaces, and in scores by no more than the tolerance."""
+    if " ".join(NUMBER.sub("#", expected).split()) != " ".join(NUMBER.sub("#", actual).split()):
+        return False
+    pairs = zip(NUMBER.findall(expected), NUMBER.findall(actual), strict=True)
+    scores = [
+        (float(a), float(b)) for a, b in pairs if re.fullmatch(r"[01]\.\d{3,}", a) and re.fullmatch(r"\d+\.\d+", b)
+    ]
+    return all(abs(a - b) <= SCORE_TOLERANCE for a, b in scores)
+
+
+def refresh(expected: str, actual: str) -> str:
+    """The expected output with the lines of the actual one in place of those they match.
+
+    Raises:
+        LookupError: an expected line does not occur, in its order, in the actual output.
+    """
+    remaining = iter(actual.splitlines())
+    lines = []
+    for line in expected.splitlines():
+        if line.strip() not in ("", "..."):
+            found = next((a for a in remaining if same_shape(line, a)), None)
+            if found is None:
+                raise LookupError(line)
+            line = found.rstrip()
+        lines.append(line)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("week")
+    parser.add_argument("--section", default="Run it", help='"all", or a heading (default: "%(default)s")')
+    parser.add_argument("--update", action="store_true", help="write this run's numbers into the README")
+    arguments = parser.parse_args()
+    folder = find_week(arguments.week)
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    blocks = [b for b in parse(readme) if arguments.section in ("all", b.section)]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    print(f"{folder.name}: the commands of its README, section {arguments.section!r}")
+    started = time.perf_counter()
+    try:
+        outputs = run(blocks, folder, echo=True, environment=environment)
+        for block, output in zip(blocks, outputs, strict=True):
+            refreshed = refresh(block.output, output)
+            if arguments.update and block.output:
+                readme = readme.replace(block.output, refreshed)
+    except LookupError as missing:
+        sys.exit(f"error: {folder.name}/README.md shows a line that was not printed: {missing}")
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")
+    if arguments.update:
+        (folder / "README.md").write_text(readme, encoding="utf-8")
+    results = [name for name in ("models", "reports", "outputs", "multirun") if (folder / name).is_dir()]
+    print(
+        f"\ndone in {time.perf_counter() - started:.0f} s; the results are in "
+        + ", ".join(f"{folder.name}/{name}/" for name in results)
+    )
+
+
+if __name__ == "__main__":
+    main()
