@@ -1,0 +1,44 @@
+# make demo           install, then run a week's main job on the bundled stand-ins; WEEK=1 walks another week
+# make test           install, then run everything that is tested
+# make clean          remove what the demos and tests made, and the virtual environment
+
+PYTHON ?= python3
+VENV ?= .venv
+WEEK ?= $(lastword $(sort $(patsubst week_%,%,$(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))))
+PY = $(abspath $(VENV))/bin/python
+export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: demo test install lint ladder test-root test-weeks clean
+
+demo: install
+	$(PY) tools/walk.py $(WEEK)
+
+test: install lint ladder test-root test-weeks
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.txt constraints.txt $(wildcard week_*/requirements.txt)
+	@echo "== installing into $(VENV) (a few minutes the first time)"
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+lint: install
+	@echo "== lint"
+	$(PY) -m ruff check .
+
+ladder: install
+	@echo "== the ladder of weeks"
+	$(PY) tools/weeks.py check
+
+test-root: install
+	@echo "== the tests of the whole: ladder, stand-ins, READMEs, workflows"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+
+test-weeks: install
+	@echo "== the tests of each week, in a copy outside the repository"
+	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test -- -n 2 --dist loadfile
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+	git clean -fdXq week_*
