@@ -40,7 +40,7 @@ def test_a_readme_does_what_it_says(week, tmp_path, environment):
     blocks = parse((week / "README.md").read_text(encoding="utf-8"))
     assert {"Set up", "Run it"} <= {block.section for block in blocks}
     for block, output in zip(blocks, run(blocks, copy, environment=environment), strict=True):
-        refresh(block.output, output)
+        refresh(block, output)
 
 
 def test_a_readme_answers_its_questions_in_the_order_of_the_course():
@@ -61,9 +61,15 @@ def test_numbers_may_differ_but_scores_only_a_little():
 
 
 def test_a_line_that_is_not_printed_is_missed():
-    assert refresh("one 1\n...\nthree 3\n", "one 7\ntwo 2\nthree 9\n") == "one 7\n...\nthree 9\n"
+    assert refresh(Block("s", "", 0, "one 1\n...\nthree 3\n"), "one 7\ntwo 2\nthree 9\n") == "one 7\n...\nthree 9\n"
     with pytest.raises(LookupError, match="four"):
-        refresh("one\nfour\n", "one\ntwo\n")
+        refresh(Block("s", "", 0, "one\nfour\n"), "one\ntwo\n")
+
+
+def test_a_block_in_a_list_is_found_too():
+    (block,) = parse("## Try it\n\n1. Look:\n\n   ```bash exit=1\n   false\n   ```\n\n   ```text\n   no 1\n   ```\n")
+    assert block == Block("Try it", "false\n", 1, "   no 1\n", "   ")
+    assert refresh(block, "no 2\n") == "   no 2\n"
 
 
 def test_a_command_that_fails_or_fails_to_fail_is_noticed(tmp_path):

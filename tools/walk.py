@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SCORE_TOLERANCE = 0.15
 MARK = "@@walk"
 BLOCK = re.compile(
-    r"^```bash(?: exit=(?P<code>\d+))?\n(?P<commands>.*?)^```\n(?:\n*^```text\n(?P<output>.*?)^```\n)?", re.M | re.S
+    r"^(?P<indent> *)```bash(?: exit=(?P<code>\d+))?\n(?P<commands>.*?)^ *```\n"
+    r"(?:\n*^ *```text\n(?P<output>.*?)^ *```\n)?",
+    re.MULTILINE | re.DOTALL,
 )
 NUMBER = re.compile(r"\d[\d,.]*")
 
@@ -36,6 +39,7 @@ class Block:
     commands: str
     exit_code: int
     output: str
+    indent: str = ""  # of a block in a list
 
 
 def find_week(number: str) -> Path:
@@ -52,7 +56,13 @@ def parse(readme: str) -> list[Block]:
     for match in BLOCK.finditer(readme):
         sections = re.findall(r"^## (.*)$", readme[: match.start()], re.M)
         blocks.append(
-            Block(sections[-1] if sections else "", match["commands"], int(match["code"] or 0), match["output"] or "")
+            Block(
+                section=sections[-1] if sections else "",
+                commands=textwrap.dedent(match["commands"]),
+                exit_code=int(match["code"] or 0),
+                output=match["output"] or "",
+                indent=match["indent"],
+            )
         )
     return blocks
 
@@ -117,20 +127,20 @@ def same_shape(expected: str, actual: str) -> bool:
     return all(abs(a - b) <= SCORE_TOLERANCE for a, b in scores)
 
 
-def refresh(expected: str, actual: str) -> str:
-    """The expected output with the lines of the actual one in place of those they match.
+def refresh(block: Block, actual: str) -> str:
+    """The output that a block shows, with the lines of the actual output in place of those they match.
 
     Raises:
         LookupError: an expected line does not occur, in its order, in the actual output.
     """
     remaining = iter(actual.splitlines())
     lines = []
-    for line in expected.splitlines():
+    for line in block.output.splitlines():
         if line.strip() not in ("", "..."):
             found = next((a for a in remaining if same_shape(line, a)), None)
             if found is None:
                 raise LookupError(line)
-            line = found.rstrip()
+            line = block.indent + found.rstrip()
         lines.append(line)
     return "".join(f"{line}\n" for line in lines)
 
@@ -150,7 +160,7 @@ def main() -> None:
     try:
         outputs = run(blocks, folder, echo=True, environment=environment)
         for block, output in zip(blocks, outputs, strict=True):
-            refreshed = refresh(block.output, output)
+            refreshed = refresh(block, output)
             if arguments.update and block.output:
                 readme = readme.replace(block.output, refreshed)
     except LookupError as missing:
