@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV ?= .venv
 WEEK ?= $(lastword $(sort $(patsubst week_%,%,$(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))))
 PY = $(abspath $(VENV))/bin/python
-export OMP_NUM_THREADS ?= $(shell nproc 2>/dev/null || echo 2)
+# Threads that wait actively for each other make two trainings on two cores many times slower than one after the other.
+export OMP_WAIT_POLICY ?= passive
 
 .PHONY: demo test install lint ladder test-root test-weeks clean
 

@@ -116,7 +116,7 @@ def run(blocks: list[Block], folder: Path, echo: bool = False, environment: dict
     return outputs[:-1]
 
 
-def same_shape(expected: str, actual: str) -> bool:
+def same_shape(expected: str, actual: str, tolerance: float = SCORE_TOLERANCE) -> bool:
     """Whether two lines differ in nothing but numbers and spaces, and in scores by no more than the tolerance."""
     if " ".join(NUMBER.sub("#", expected).split()) != " ".join(NUMBER.sub("#", actual).split()):
         return False
@@ -124,10 +124,10 @@ def same_shape(expected: str, actual: str) -> bool:
     scores = [
         (float(a), float(b)) for a, b in pairs if re.fullmatch(r"[01]\.\d{3,}", a) and re.fullmatch(r"\d+\.\d+", b)
     ]
-    return all(abs(a - b) <= SCORE_TOLERANCE for a, b in scores)
+    return all(abs(a - b) <= tolerance for a, b in scores)
 
 
-def refresh(block: Block, actual: str) -> str:
+def refresh(block: Block, actual: str, tolerance: float = SCORE_TOLERANCE) -> str:
     """The output that a block shows, with the lines of the actual output in place of those they match.
 
     Raises:
@@ -137,7 +137,7 @@ def refresh(block: Block, actual: str) -> str:
     lines = []
     for line in block.output.splitlines():
         if line.strip() not in ("", "..."):
-            found = next((a for a in remaining if same_shape(line, a)), None)
+            found = next((a for a in remaining if same_shape(line, a, tolerance)), None)
             if found is None:
                 raise LookupError(line)
             line = block.indent + found.rstrip()
@@ -160,7 +160,7 @@ def main() -> None:
     try:
         outputs = run(blocks, folder, echo=True, environment=environment)
         for block, output in zip(blocks, outputs, strict=True):
-            refreshed = refresh(block, output)
+            refreshed = refresh(block, output, float("inf") if arguments.update else SCORE_TOLERANCE)
             if arguments.update and block.output:
                 readme = readme.replace(block.output, refreshed)
     except LookupError as missing:
