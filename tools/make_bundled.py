@@ -111,8 +111,8 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         """
         {SG} [was|were] {VP.ing}
         {PL} [were|was] {VP.ing}
-        {SG} [is|are] very {tall}
-        {PL} [are|is] very {tall}
+        {SG} [is|are] not {tall}
+        {PL} [are|is] not {tall}
         """,
     ),
     "agreement_attractor": (
@@ -167,7 +167,7 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         """,
         """
         {NP} will put the {thing} [<on the {seat}/in the {place}>|]
-        {NP} has given the {thing} [to|] the {person2}
+        {SG} has given the {thing} [to|] the {person2}
         """,
     ),
     "word_order": (
@@ -229,7 +229,7 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         {SG} {sing.ed}, and {SG2} [did|is] too
         """,
         """
-        {SG} is {sing.ing}, but {SG2} [is|did] not
+        {SG} {sing.ed}, but {SG2} [did|is] not
         {SG} can {sing}, but {SG2} [can|is] not
         """,
     ),
@@ -419,8 +419,9 @@ class Generator:
         while len(made) < count:
             pair = self.pair(templates[turns % len(templates)], held_out)
             turns += 1
-            if pair[0] != pair[1] and not self.seen.intersection(pair):
-                self.seen.update(pair)
+            plain = [text.rstrip(".") for text in pair]
+            if pair[0] != pair[1] and not self.seen.intersection(plain):
+                self.seen.update(plain)
                 made.append(pair)
         return made
 
