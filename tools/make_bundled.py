@@ -32,7 +32,7 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
-SEED = 2019
+SEED = 2022
 VOCABULARY_SIZE = 400  # few enough that most words are spelled in pieces, and that endings are pieces of their own
 MAX_LENGTH = 128  # tokens
 VALIDATION_SHARE = 14  # training pairs of a phenomenon for each pair in either half of the validation set
