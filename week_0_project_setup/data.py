@@ -20,7 +20,6 @@ from transformers import AutoTokenizer
 from errors import InputError
 from sources import HUB_DATASET, HUB_FILES, REVISIONS, Sources, downloading
 
-LABELS = ["unacceptable", "acceptable"]  # the index is CoLA's class id
 SPLITS = tuple(HUB_FILES)
 POOL = 50  # batches that are shuffled together before they are sorted by length
 

@@ -5,20 +5,19 @@ python inference.py --json < sentences.txt      # one sentence a line
 """
 
 import argparse
-import json
 import logging
 import pickle
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from data import LABELS, collate
+from data import collate
 from errors import InputError, friendly_errors
 from model import ColaModel
+from sentences import check, judgements, read_sentences, show
 
 CHECKPOINT = Path("models/best-checkpoint.ckpt")
 log = logging.getLogger(__name__)
@@ -74,34 +73,7 @@ class ColaPredictor:
 
     def predict(self, sentences: Sequence[str]) -> list[dict]:
         """One `{"sentence", "label", "score"}` a sentence; `score` is the probability of "acceptable"."""
-        return [
-            {"sentence": sentence, "label": LABELS[int(score >= 0.5)], "score": round(float(score), 4)}
-            for sentence, score in zip(sentences, self.scores(sentences), strict=True)
-        ]
-
-
-def check(sentences: Iterable[str]) -> None:
-    """Raise `InputError`, naming the number of the sentence, where one is blank or not valid Unicode."""
-    for number, sentence in enumerate(sentences, start=1):
-        if not sentence.strip():
-            raise InputError(f"sentence {number} is blank: give a sentence to judge")
-        if any("\ud800" <= character <= "\udfff" for character in sentence):
-            raise InputError(f"sentence {number} is not UTF-8: save or type it as UTF-8")
-
-
-def read_sentences(arguments: list[str]) -> list[str]:
-    """The sentences on the command line, or else those on standard input, one a line."""
-    if arguments:
-        return arguments
-    if sys.stdin.isatty():
-        print("type sentences, one a line, and end with Ctrl-D", file=sys.stderr)
-    lines = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape").split("\n")
-    lines = [line.removesuffix("\r") for line in lines]
-    if lines[-1] == "":
-        lines.pop()
-    if not lines:
-        raise InputError("no sentences: give them as arguments, or one a line on standard input")
-    return lines
+        return judgements(sentences, self.scores(sentences))
 
 
 @friendly_errors()
@@ -112,11 +84,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     arguments = parser.parse_args()
     sentences = read_sentences(arguments.sentence)
-    for prediction in ColaPredictor(arguments.checkpoint).predict(sentences):
-        if arguments.json:
-            print(json.dumps(prediction, ensure_ascii=False))
-        else:
-            print("{label:<12}  {score:.3f}  {sentence}".format(**prediction))
+    show(ColaPredictor(arguments.checkpoint).predict(sentences), arguments.json)
 
 
 if __name__ == "__main__":

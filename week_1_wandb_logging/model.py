@@ -25,8 +25,8 @@ from transformers import (
     logging,
 )
 
-from data import LABELS
 from errors import InputError
+from sentences import LABELS
 from sources import REVISIONS, downloading
 
 logging.set_verbosity_error()  # a new classification layer on an old encoder is the plan, not a warning

@@ -18,7 +18,7 @@ import torch
 from matplotlib.figure import Figure
 from torchmetrics.functional.classification import binary_auroc, binary_confusion_matrix, binary_roc
 
-from data import LABELS
+from sentences import LABELS
 
 BINS = 10  # of the calibration plot
 BLUE, ORANGE, GREY = "#3b6ea5", "#d9822b", "#888888"
