@@ -6,8 +6,6 @@ PYTHON ?= python3
 VENV ?= .venv
 WEEK ?= $(lastword $(sort $(patsubst week_%,%,$(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))))
 PY = $(abspath $(VENV))/bin/python
-# Threads that wait actively for each other make two trainings on two cores many times slower than one after the other.
-export OMP_WAIT_POLICY ?= passive
 
 .PHONY: demo test install lint ladder test-root test-weeks clean
 
@@ -41,5 +39,5 @@ test-weeks: install
 	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test -- -n 2 --dist loadfile
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache demo
 	git clean -fdXq week_*

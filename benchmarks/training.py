@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, metavar="DIR")
     parser.add_argument("--model", required=True, metavar="DIR")
-    parser.add_argument("--batch-size", type=positive(int), default=64)
+    parser.add_argument("--batch-size", type=positive(int), default=128)
     parser.add_argument("--width", type=positive(int), default=128, help="tokens of the fixed width")
     parser.add_argument("--rounds", type=positive(int), default=3)
     arguments = parser.parse_args()

@@ -1,15 +1,13 @@
 """Every command block of every week's README is run in a copy of the week, and prints what the README shows."""
 
 import os
-import shutil
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
-from walk import ROOT, Block, parse, refresh, run, same_shape
+from walk import NAME_FOR_GIT, ROOT, Block, copy_week, parse, refresh, run, same_shape
 
 WEEKS = sorted(ROOT.glob("week_*_*"))
 
@@ -19,7 +17,7 @@ def environment(tmp_path) -> dict[str, str]:
     """A new machine's, without accounts, on which all packages are there already and no network is."""
     unwanted = ("WANDB_", "HF_", "AWS_", "VIRTUAL_ENV", "PYTEST_", "COV_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-    return kept | {
+    return kept | NAME_FOR_GIT | {
         "HOME": str(tmp_path / "home"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": sysconfig.get_paths()["purelib"],  # a virtual environment that is made here finds them too
@@ -29,13 +27,8 @@ def environment(tmp_path) -> dict[str, str]:
 
 @pytest.mark.parametrize("week", WEEKS, ids=lambda path: path.name)
 def test_a_readme_does_what_it_says(week, tmp_path, environment):
-    files = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=week, capture_output=True, text=True
-    ).stdout.splitlines()
     copy = tmp_path / week.name
-    for file in files:
-        (copy / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(week / file, copy / file)
+    copy_week(week, copy)
     (tmp_path / "home").mkdir()
     blocks = parse((week / "README.md").read_text(encoding="utf-8"))
     assert {"Set up", "Run it"} <= {block.section for block in blocks}

@@ -1,9 +1,10 @@
 """Walk through a week's README: run its commands, and hold what they print against the output it shows.
 
-    python tools/walk.py 2                      run the commands of section "Run it" in week 2's folder (`make demo`)
+    python tools/walk.py 2                      run the commands of section "Run it" (`make demo`)
     python tools/walk.py 2 --section all        run every command block of the README
     python tools/walk.py 2 --section all --update     and write the numbers of this run into the README
 
+They run in a copy of the week, `demo/week_2_...`, which is made anew each time: what they leave behind is there.
 A command block is fenced as ```bash; a ```text block right after it shows its output. Lines of output must appear in
 their order; a line `...` stands for anything. Numbers may differ, but scores (0.xyz) by 0.15 at most. A command that
 is meant to fail says so in its fence: ```bash exit=2.
@@ -12,6 +13,7 @@ is meant to fail says so in its fence: ```bash exit=2.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SCORE_TOLERANCE = 0.15
 MARK = "@@walk"
+NAME_FOR_GIT = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
+                for what, value in (("NAME", "Reader"), ("EMAIL", "reader@example.org"))}  # fmt: skip
 BLOCK = re.compile(
     r"^(?P<indent> *)```bash(?: exit=(?P<code>\d+))?\n(?P<commands>.*?)^ *```\n"
     r"(?:\n*^ *```text\n(?P<output>.*?)^ *```\n)?",
@@ -48,6 +52,15 @@ def find_week(number: str) -> Path:
     if len(folders) != 1:
         sys.exit(f"error: there is no week {number} here")
     return folders[0]
+
+
+def copy_week(week: Path, target: Path) -> None:
+    """Copy the files of a week that git tracks or would track, as a reader gets them, to a folder not there yet."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=week, check=True, capture_output=True, text=True).stdout.split("\0"):
+        if (week / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(week / name, target / name)
 
 
 def parse(readme: str) -> list[Block]:
@@ -151,11 +164,14 @@ def main() -> None:
     parser.add_argument("--section", default="Run it", help='"all", or a heading (default: "%(default)s")')
     parser.add_argument("--update", action="store_true", help="write this run's numbers into the README")
     arguments = parser.parse_args()
-    folder = find_week(arguments.week)
-    readme = (folder / "README.md").read_text(encoding="utf-8")
+    week = find_week(arguments.week)
+    folder = ROOT / "demo" / week.name
+    shutil.rmtree(folder, ignore_errors=True)
+    copy_week(week, folder)
+    readme = (week / "README.md").read_text(encoding="utf-8")
     blocks = [b for b in parse(readme) if arguments.section in ("all", b.section)]
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    print(f"{folder.name}: the commands of its README, section {arguments.section!r}")
+    environment = NAME_FOR_GIT | os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    print(f"the commands of {week.name}/README.md, section {arguments.section!r}, in demo/{week.name}")
     started = time.perf_counter()
     try:
         outputs = run(blocks, folder, echo=True, environment=environment)
@@ -164,16 +180,14 @@ def main() -> None:
             if arguments.update and block.output:
                 readme = readme.replace(block.output, refreshed)
     except LookupError as missing:
-        sys.exit(f"error: {folder.name}/README.md shows a line that was not printed: {missing}")
+        sys.exit(f"error: {week.name}/README.md shows a line that was not printed: {missing}")
     except RuntimeError as error:
         sys.exit(f"error: {error}")
     if arguments.update:
-        (folder / "README.md").write_text(readme, encoding="utf-8")
-    results = [name for name in ("models", "reports", "outputs", "multirun") if (folder / name).is_dir()]
-    print(
-        f"\ndone in {time.perf_counter() - started:.0f} s; the results are in "
-        + ", ".join(f"{folder.name}/{name}/" for name in results)
-    )
+        (week / "README.md").write_text(readme, encoding="utf-8")
+    made = [name for name in ("models", "reports", "wandb", "multirun") if (folder / name).is_dir()]
+    print(f"\ndone in {time.perf_counter() - started:.0f} s; the results are in")
+    print("".join(f"  demo/{week.name}/{name}/\n" for name in made), end="")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import pandas as pd
 import wandb
 from pytorch_lightning.loggers import WandbLogger
 
-from data import LABELS
 from report import calibration, roc, wrong_sentences
+from sentences import LABELS
 
 PROJECT = "mlops-basics"
 CODE = Path(__file__).resolve().parent
