@@ -15,9 +15,7 @@ SUBMITIT = ["hydra/launcher=submitit_local", "hydra.launcher.timeout_min=5"]
 
 @pytest.mark.parametrize("launcher", [JOBLIB, SUBMITIT], ids=["joblib", "submitit"])
 def test_a_sweep_ends_with_a_table_sorted_by_mcc_and_the_winner(command, small, tmp_path, launcher, monkeypatch):
-    monkeypatch.setenv(
-        "PYTHONPATH", str(WEEK)
-    )  # submitit's jobs find our modules there, or in the folder they start in
+    monkeypatch.setenv("PYTHONPATH", str(WEEK))  # where submitit's jobs find our modules: they start elsewhere
     settings = options(source="bundled", data=small, epochs=1)
     run = command("train.py", "-m", *launcher, *settings, "seed=0,1", "hydra.sweep.dir=sweep")
     assert run.returncode == 0, run.stderr
