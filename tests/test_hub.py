@@ -157,7 +157,7 @@ def week(tmp_path_factory) -> Path:
     shutil.copytree(WEEK, copy, ignore=shutil.ignore_patterns("__pycache__", "models", "tests"))
     for split in ("train", "validation"):
         sentences(split, 60).to_csv(copy / "bundled" / f"{split}.csv", index=False)
-    (copy / "bundled" / "phenomena.json").unlink(missing_ok=True)  # it names rows of the whole corpus
+    (copy / "bundled" / "phenomena.json").unlink()  # it names rows of the whole corpus
     return copy
 
 

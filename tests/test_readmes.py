@@ -17,12 +17,16 @@ def environment(tmp_path) -> dict[str, str]:
     """A new machine's, without accounts, on which all packages are there already and no network is."""
     unwanted = ("WANDB_", "HF_", "AWS_", "VIRTUAL_ENV", "PYTEST_", "COV_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-    return kept | NAME_FOR_GIT | {
-        "HOME": str(tmp_path / "home"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": sysconfig.get_paths()["purelib"],  # a virtual environment that is made here finds them too
-        "HF_ENDPOINT": "http://127.0.0.1:9",
-    }
+    return (
+        kept
+        | NAME_FOR_GIT
+        | {
+            "HOME": str(tmp_path / "home"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": sysconfig.get_paths()["purelib"],  # a virtual environment that is made here finds them too
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+        }
+    )
 
 
 @pytest.mark.parametrize("week", WEEKS, ids=lambda path: path.name)
@@ -53,10 +57,25 @@ def test_numbers_may_differ_but_scores_only_a_little():
     assert not same_shape("best checkpoint", "last checkpoint")
 
 
-def test_a_line_that_is_not_printed_is_missed():
+def test_what_is_shown_is_what_is_printed_but_for_dots():
     assert refresh(Block("s", "", 0, "one 1\n...\nthree 3\n"), "one 7\ntwo 2\nthree 9\n") == "one 7\n...\nthree 9\n"
-    with pytest.raises(LookupError, match="four"):
-        refresh(Block("s", "", 0, "one\nfour\n"), "one\ntwo\n")
+    for shown, printed in (
+        ("one\nfour\n", "one\ntwo\n"),
+        ("one\nthree\n", "one\ntwo\nthree\n"),
+        ("one\n", "one\ntwo\n"),
+    ):
+        with pytest.raises(LookupError):
+            refresh(Block("s", "", 0, shown), printed)
+    refresh(Block("s", "", 0, "...\ntwo\n...\n"), "one\ntwo\nthree\n")
+
+
+def test_the_front_page_shows_what_week_0_shows():
+    front = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = front.split("```text\n$ python inference.py", 1)[1].split("```")[0].splitlines()[1:]
+    blocks = parse((WEEKS[0] / "README.md").read_text(encoding="utf-8"))
+    (block,) = (b for b in blocks if b.section == "Run it" and 'inference.py "' in b.commands)
+    assert shown == block.output.splitlines()[: len(shown)]
+    assert len(shown) == 2
 
 
 def test_a_block_in_a_list_is_found_too():

@@ -187,11 +187,11 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         120,
         """
         what did {NP} [say that|meet] the {person2} [|who] {buy.ed}?
-        who did {NP} [say|arrive before] the {person2} {help.ed}?
+        who did {NP} [say|leave before] the {person2} {help.ed}?
         what did {NP} [say|smile because] the {person2} {buy.ed}?
         """,
         """
-        what did {NP} [say|arrive before] the {person2} {buy.ed}?
+        what did {NP} [say|leave before] the {person2} {buy.ed}?
         who did {NP} [say|smile because] the {person2} {help.ed}?
         """,
     ),

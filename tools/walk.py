@@ -5,8 +5,8 @@
     python tools/walk.py 2 --section all --update     and write the numbers of this run into the README
 
 They run in a copy of the week, `demo/week_2_...`, which is made anew each time: what they leave behind is there.
-A command block is fenced as ```bash; a ```text block right after it shows its output. Lines of output must appear in
-their order; a line `...` stands for anything. Numbers may differ, but scores (0.xyz) by 0.15 at most. A command that
+A command block is fenced as ```bash; a ```text block right after it shows its output, line for line; a line `...`
+stands for any number of lines. Numbers may differ, but scores (0.xyz) by 0.15 at most. A command that
 is meant to fail says so in its fence: ```bash exit=2.
 """
 
@@ -144,17 +144,24 @@ def refresh(block: Block, actual: str, tolerance: float = SCORE_TOLERANCE) -> st
     """The output that a block shows, with the lines of the actual output in place of those they match.
 
     Raises:
-        LookupError: an expected line does not occur, in its order, in the actual output.
+        LookupError: an expected line is not where it should be in the actual output, or more is printed than is shown.
     """
-    remaining = iter(actual.splitlines())
-    lines = []
+    if not block.output:
+        return ""
+    remaining = [line for line in actual.splitlines() if line.strip()]
+    lines, gap = [], False
     for line in block.output.splitlines():
-        if line.strip() not in ("", "..."):
-            found = next((a for a in remaining if same_shape(line, a, tolerance)), None)
-            if found is None:
-                raise LookupError(line)
-            line = block.indent + found.rstrip()
+        if line.strip() == "...":
+            gap = True
+        elif line.strip():
+            places = range(len(remaining) if gap else min(len(remaining), 1))
+            at = next((i for i in places if same_shape(line, remaining[i], tolerance)), None)
+            if at is None:
+                raise LookupError(f"{line.strip()!r}; there stands {remaining[:1]}")
+            line, remaining, gap = block.indent + remaining[at].rstrip(), remaining[at + 1 :], False
         lines.append(line)
+    if remaining and not gap:
+        raise LookupError(f"the end; there stands {remaining[:1]}")
     return "".join(f"{line}\n" for line in lines)
 
 

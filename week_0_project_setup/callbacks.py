@@ -1,5 +1,6 @@
 """What happens around the training loop: safe checkpoints, and a line of numbers an epoch."""
 
+import math
 import os
 import sys
 import time
@@ -32,7 +33,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class EpochReport(Callback):
-    """One line on stderr an epoch."""
+    """One line on stderr an epoch; a training that has gone astray is stopped."""
 
     SHOWN = ("train/loss", "val/loss", "val/accuracy", "val/mcc")
 
@@ -40,6 +41,8 @@ class EpochReport(Callback):
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _) -> None:
+        if not math.isfinite(loss := float(trainer.callback_metrics["train/loss"])):
+            raise InputError(f"train/loss is {loss} after epoch {trainer.current_epoch + 1}: lower the learning rate")
         values = "".join(f"  {name} {float(trainer.callback_metrics[name]):.3f}" for name in self.SHOWN)
         line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}{values}"
         line += f"  {time.perf_counter() - self.started:.1f} s"

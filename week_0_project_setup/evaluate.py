@@ -37,7 +37,7 @@ def evaluate(scores: np.ndarray, corpus: dict[str, pd.DataFrame], place: str | P
     answers = torch.from_numpy(scores >= 0.5).long()  # (N,)
     majority = torch.full_like(labels, int(corpus["train"]["label"].mode()[0]))
     results = {"sentences": len(labels), "model": measure(answers, labels), "majority": measure(majority, labels)}
-    for name, rows in held_out_groups(place).items():
+    for name, rows in held_out_groups(place, corpus).items():
         results[f"held-out {name}"] = measure(answers[rows], labels[rows])
     return results
 
@@ -47,13 +47,19 @@ def measure(answers: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     return {name: round(float(value), 4) for name, value in validation_metrics()(answers, labels).items()}
 
 
-def held_out_groups(place: str | Path) -> dict[str, list[int]]:
-    """Row numbers of the validation set by what was held out of training; empty where the folder does not say."""
+def held_out_groups(place: str | Path, corpus: dict[str, pd.DataFrame]) -> dict[str, list[int]]:
+    """Row numbers of the validation set by what was held out of training; empty where the folder does not say.
+
+    Raises:
+        InputError: the folder speaks of rows that there are not.
+    """
     path = Path(place, GROUPS)
     groups: dict[str, list[int]] = {}
     if path.is_file():
         for entry in json.loads(path.read_text(encoding="utf-8"))["validation"]:
             groups.setdefault(entry["held_out"], []).extend(range(entry["first_idx"], entry["last_idx"] + 1))
+    if any(row >= len(corpus["validation"]) for rows in groups.values() for row in rows):
+        raise InputError(f"{path} speaks of more rows than validation.csv has: delete it")
     return groups
 
 

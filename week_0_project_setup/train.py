@@ -8,6 +8,7 @@ python train.py --resume            # go on with a run that was interrupted
 import argparse
 import contextlib
 import logging
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -20,14 +21,14 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from callbacks import AtomicCheckpointIO, EpochReport
 from data import DataModule
 from errors import InputError, friendly_errors
-from evaluate import evaluate, table
+from evaluate import evaluate, held_out_groups, table
 from inference import ColaPredictor
 from model import ColaModel, has_weights
 from sources import resolve
 
 # A pretrained encoder needs little and careful training; an untrained one needs more of both.
 FINE_TUNING = {"epochs": 5, "learning_rate": 1e-4}
-FROM_SCRATCH = {"epochs": 8, "learning_rate": 1e-3}
+FROM_SCRATCH = {"epochs": 10, "learning_rate": 1e-3}
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 for hint in ("Checkpoint directory .* exists", ".* does not have many workers", ".*LeafSpec"):  # all as meant here
@@ -36,8 +37,7 @@ for hint in ("Checkpoint directory .* exists", ".* does not have many workers", 
 
 def train(arguments: argparse.Namespace) -> dict:
     """Train as told and return what `evaluate` says of the best checkpoint."""
-    output = Path(arguments.output)
-    output.mkdir(parents=True, exist_ok=True)
+    output = make_folder(arguments.output)
     try:
         with FileLock(output / ".lock", timeout=0):
             return _train(arguments, output)
@@ -55,6 +55,7 @@ def _train(arguments: argparse.Namespace, output: Path) -> dict:
     best, last = output / "best-checkpoint.ckpt", output / "last.ckpt"
     if arguments.resume:
         check_same_run(last, provenance)
+    held_out_groups(sources.data, data.corpus)  # what does not fit there is better known now than after the training
     model = ColaModel.from_pretrained(
         sources.model,
         data.tokenizer.to_str(),
@@ -87,9 +88,10 @@ def _train(arguments: argparse.Namespace, output: Path) -> dict:
     )
     with contextlib.redirect_stdout(sys.stderr):  # where Lightning draws its progress bar
         fit(trainer, model, data, last, arguments.resume)
-    last.unlink(missing_ok=True)
     scores = ColaPredictor(best).scores(data.corpus["validation"]["sentence"].tolist())
-    return evaluate(scores, data.corpus, sources.data)
+    results = evaluate(scores, data.corpus, sources.data)
+    last.unlink(missing_ok=True)
+    return results
 
 
 def fit(trainer: pl.Trainer, model: ColaModel, data: DataModule, last: Path, resume: bool) -> None:
@@ -97,7 +99,8 @@ def fit(trainer: pl.Trainer, model: ColaModel, data: DataModule, last: Path, res
     try:
         trainer.fit(model, data, ckpt_path=last if resume else None, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
-        kept = f"go on with: python train.py {' '.join(sys.argv[1:])} --resume" if last.exists() else "nothing to keep"
+        again = shlex.join([*sys.argv[1:], "--resume"])
+        kept = f"go on with: python train.py {again}" if last.exists() else "nothing to keep"
         raise KeyboardInterrupt(kept) from None
 
 
@@ -113,12 +116,22 @@ def check_same_run(last: Path, now: dict) -> None:
         raise InputError(f"{last} not found: there is no interrupted run to resume; leave out --resume")
     try:
         before = torch.load(last, map_location="cpu", weights_only=True)["hyper_parameters"]["provenance"]
+        before = before | before.pop("settings")
     except Exception as error:
         raise InputError(f"{last} is damaged: delete it and train without --resume ({error})") from error
-    before, now = before | before.pop("settings"), now | now["settings"]
-    for name in sorted(set(before) - {"git_revision"}):
-        if before[name] != now[name]:
-            raise InputError(f"{last} was trained with {name} {before[name]}, not {now[name]}: leave out --resume")
+    now = now | now["settings"]
+    for name in sorted(now.keys() - {"settings", "git_revision"}):
+        if before.get(name) != now[name]:
+            raise InputError(f"{last} was trained with {name} {before.get(name)}, not {now[name]}: leave out --resume")
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder, and those above it, or raise `InputError`."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {path} cannot be made ({error.strerror}): choose another") from error
+    return Path(path)
 
 
 def positive(number: type):
@@ -134,6 +147,13 @@ def positive(number: type):
     return parse
 
 
+def seed(text: str) -> int:
+    """An argparse type: what NumPy takes as a seed."""
+    if not 0 <= int(text) < 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {2**32 - 1}")
+    return int(text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -147,11 +167,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--epochs", type=positive(int), help="at most" + tuned.format(*epochs))
     parser.add_argument("--learning-rate", type=positive(float), help="peak" + tuned.format(*rate))
     parser.add_argument("--batch-size", type=positive(int), default=32, help="sentences")
-    parser.add_argument("--max-length", type=positive(int), default=128, help="tokens; longer sentences are cut")
+    parser.add_argument("--max-length", type=positive(int), default=128, help="tokens; what is longer is cut")
     parser.add_argument(
         "--patience", type=positive(int), default=5, help="epochs without a better val/mcc before stopping"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--output", default="models", metavar="DIR", help="where the checkpoints go")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     return parser

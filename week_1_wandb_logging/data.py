@@ -54,6 +54,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from None
     except (pd.errors.ParserError, OSError) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}") from None
+    if not isinstance(rows.index, pd.RangeIndex):  # pandas' answer to rows that are longer than the header
+        raise InputError(f"{path} has rows of more fields than its header: put sentences with commas in double quotes")
     for column in ("sentence", "label"):
         if column not in rows:
             raise InputError(f"{path} has no column {column!r}: found {', '.join(map(repr, rows.columns))}")
@@ -73,8 +75,10 @@ def load_tokenizer(place: str | Path, max_length: int) -> Tokenizer:
     Everything that a prediction needs to know about text is in this one object, and so in its JSON.
 
     Raises:
-        InputError: there is no tokenizer at `place`, or none that has a JSON form.
+        InputError: there is no tokenizer at `place`, or none that has a JSON form, or `max_length` is below 3.
     """
+    if max_length < 3:
+        raise InputError(f"max_length {max_length} leaves no room for a word between the two special tokens")
     try:
         with downloading(place):
             tokenizer = AutoTokenizer.from_pretrained(place, revision=REVISIONS.get(str(place), "main"))

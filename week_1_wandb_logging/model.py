@@ -4,10 +4,12 @@ model = ColaModel.from_pretrained("bundled", tokenizer_json)
 model = ColaModel.load_from_checkpoint("models/best-checkpoint.ckpt")
 """
 
+import json
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
@@ -97,7 +99,7 @@ class ColaModel(pl.LightningModule):
         """Start from a model on the Hub or in a folder; a folder without weights gives an untrained encoder.
 
         Raises:
-            InputError: there is no model at `place`, or none that can classify sentences.
+            InputError: there is no model at `place`, none that can classify sentences, or none for sentences so long.
         """
         revision = REVISIONS.get(str(place), "main")
         id2label = dict(enumerate(LABELS))
@@ -110,8 +112,11 @@ class ColaModel(pl.LightningModule):
                     network = load(place, revision=revision, config=config)
                 else:
                     network = AutoModelForSequenceClassification.from_config(config)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise InputError(f"no usable model in {place}: {error}") from error
+        length, positions = json.loads(tokenizer_json)["truncation"]["max_length"], config.max_position_embeddings
+        if length > positions:
+            raise InputError(f"sentences of up to {length} tokens do not fit: {place} has {positions} positions")
         return cls(config.to_dict(), tokenizer_json, network=network, **hyperparameters)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """What happens around the training loop: safe checkpoints, and a line of numbers an epoch."""
 
+import math
 import os
 import sys
 import time
@@ -32,7 +33,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class EpochReport(Callback):
-    """One line on stderr an epoch; all its numbers in `history`, which an interrupted run takes up again."""
+    """One line on stderr an epoch; all its numbers in `history`, which an interrupted run takes up again.
+
+    A training that has gone astray is stopped.
+    """
 
     SHOWN = ("train/loss", "val/loss", "val/accuracy", "val/mcc")
 
@@ -49,6 +53,8 @@ class EpochReport(Callback):
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, _) -> None:
+        if not math.isfinite(loss := float(trainer.callback_metrics["train/loss"])):
+            raise InputError(f"train/loss is {loss} after epoch {trainer.current_epoch + 1}: lower the learning rate")
         metrics = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
         seconds = time.perf_counter() - self.started
         self.history.append({"epoch": trainer.current_epoch + 1} | metrics | {"seconds": seconds})

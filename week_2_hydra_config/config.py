@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
+from pytorch_lightning.accelerators import AcceleratorRegistry
 
 from errors import InputError
 
@@ -74,6 +75,12 @@ def check(cfg: Config) -> None:
         value = OmegaConf.select(cfg, key)
         if value is not None and not 0 < value < float("inf"):
             raise InputError(f"{key}={value}: give a number above 0")
+    if not 0 <= cfg.seed < 2**32:
+        raise InputError(f"seed={cfg.seed}: give a number between 0 and {2**32 - 1}")
+    if cfg.training.accelerator not in ("auto", *AcceleratorRegistry):
+        raise InputError(
+            f"training.accelerator={cfg.training.accelerator}: choose auto, {', '.join(AcceleratorRegistry)}"
+        )
     for key in SHARES:
         if not 0 <= OmegaConf.select(cfg, key) <= 1:
             raise InputError(f"{key}={OmegaConf.select(cfg, key)}: give a number between 0 and 1")

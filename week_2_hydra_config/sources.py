@@ -31,7 +31,14 @@ REVISIONS = {  # commits on the Hub: what was published once stays what is train
     "google/bert_uncased_L-2_H-128_A-2": "30b0a37ccaaa32f332884b96992754e246e48c5f",
 }
 HUB_TIMEOUT_S = 3
-CURE = "check the connection, or use the stand-ins that come with the course: --source bundled"
+
+
+def option(name: str, value: str) -> str:
+    """How a setting is typed on the command line of `train.py`."""
+    return f"{ {'data': 'processing.data', 'model': 'model.name'}.get(name, name) }={value}"
+
+
+CURE = f"check the connection, or use the stand-ins that come with the course: {option('source', 'bundled')}"
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,9 @@ class Sources:
         return {
             "source": "bundled" if BUNDLED in places else "hub" if all(isinstance(p, str) for p in places) else "disk",
             "data": _name(self.data),
-            "data_revision": REVISIONS.get(str(self.data)) or checksum(Path(self.data)),
+            "data_revision": _revision(self.data, "train.csv", "validation.csv"),
             "model": _name(self.model),
-            "model_revision": REVISIONS.get(str(self.model)),
+            "model_revision": _revision(self.model, "config.json", "*.safetensors", "*.bin"),
             "git_revision": git_revision(),
         }
 
@@ -77,7 +84,7 @@ def resolve(source: str = "auto", data: str | None = None, model: str | None = N
 
     needed = [HUB_DATASET] * (data is None) + [model or HUB_MODEL] * (not model_on_disk)
     if source == "bundled" and model is not None and not model_on_disk:
-        raise InputError(f"model {model} is on the Hugging Face Hub: use --source hub, or leave the model out")
+        raise InputError(f"model {model} is on the Hugging Face Hub: use {option('source', 'hub')}, or leave it out")
     if source in ("auto", "hub"):
         if all(map(_is_cached, needed)):
             _go_offline()
@@ -88,7 +95,8 @@ def resolve(source: str = "auto", data: str | None = None, model: str | None = N
             raise InputError(f"the Hugging Face Hub did not answer within {HUB_TIMEOUT_S} s: {CURE}")
         else:
             found, source = f"bundled stand-ins (no Hugging Face Hub within {HUB_TIMEOUT_S} s)", "bundled"
-        print(f"source: {found}; choose with --source hub|bundled, --data DIR, --model DIR", file=sys.stderr)
+        options = ", ".join(map(option, ("source", "data", "model"), ("hub|bundled", "DIR", "DIR")))
+        print(f"source: {found}; choose with {options}", file=sys.stderr)
     default_data, default_model = (BUNDLED, BUNDLED) if source == "bundled" else (HUB_DATASET, HUB_MODEL)
     return Sources(
         Path(data).resolve() if data is not None else default_data,
@@ -116,11 +124,14 @@ def downloading(place: str | Path):
         raise InputError(f"could not load {place} from the Hugging Face Hub ({reason}): {CURE}") from error
 
 
-def checksum(folder: Path) -> str:
-    """SHA-256 over the two CSV files of a data folder, as `sha256:` and 64 hexadecimal digits."""
+def _revision(place: str | Path, *patterns: str) -> str | None:
+    """Our commit of a place on the Hub (None: its latest); of a folder, `sha256:` and the checksum of its files."""
+    if isinstance(place, str):
+        return REVISIONS.get(place)
     digest = hashlib.sha256()
-    for split in ("train", "validation"):
-        digest.update((folder / f"{split}.csv").read_bytes())
+    for pattern in patterns:
+        for path in sorted(place.glob(pattern)):
+            digest.update(path.read_bytes())
     return f"sha256:{digest.hexdigest()}"
 
 
@@ -137,7 +148,7 @@ def git_revision() -> str | None:
 def _name(place: str | Path) -> str:
     if isinstance(place, str):
         return place
-    return "bundled" if place == BUNDLED else place.name
+    return "bundled" if place == BUNDLED else f"{place.name}/"
 
 
 def _is_cached(repository: str) -> bool:

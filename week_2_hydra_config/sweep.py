@@ -15,23 +15,30 @@ class Leaderboard(Callback):
     def on_multirun_end(self, config: DictConfig, **_) -> None:
         folder = Path(config.hydra.sweep.dir)
         runs = read_runs(folder)
+        failed = len([*folder.glob("*/.hydra")]) - len(runs)
+        if failed:
+            print(f"{failed} of the runs in {folder} did not come to their end: see their messages", file=sys.stderr)
         if not runs:
-            print(f"no run in {folder} came to its end", file=sys.stderr)
-            return
+            sys.exit(1)
         with (folder / "leaderboard.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(runs[0]))
             writer.writeheader()
             writer.writerows(runs)
         print(table(runs))
-        best = folder / runs[0]["run"] / "models" / "best-checkpoint.ckpt"
-        print(f"the winner: {best}")
+        output = OmegaConf.load(folder / runs[0]["run"] / ".hydra" / "config.yaml").output
+        print(f"the winner: {folder / runs[0]['run'] / output / 'best-checkpoint.ckpt'}")
+        if failed:
+            sys.exit(1)
 
 
 def read_runs(folder: Path) -> list[dict]:
     """One row a finished run, the highest MCC first: `run`, `mcc`, `accuracy`, `overrides`."""
     runs = []
-    for path in sorted(folder.glob("*/reports/metrics.json")):
-        job = path.parent.parent
+    for settings in sorted(folder.glob("*/.hydra/config.yaml")):
+        job = settings.parent.parent
+        path = job / OmegaConf.load(settings).reports / "metrics.json"
+        if not path.is_file():
+            continue
         scores = json.loads(path.read_text(encoding="utf-8"))["model"]
         overrides = OmegaConf.load(job / ".hydra" / "overrides.yaml")
         runs.append({"run": job.name, "mcc": scores["mcc"], "accuracy": scores["accuracy"],

@@ -13,11 +13,13 @@ import pandas as pd
 import wandb
 from pytorch_lightning.loggers import WandbLogger
 
+from errors import InputError
 from report import calibration, roc, wrong_sentences
 from sentences import LABELS
 
 PROJECT = "mlops-basics"
 CODE = Path(__file__).resolve().parent
+TIMEOUT_S = 30  # to reach W&B
 
 
 def start_run(name: str, settings: dict, run_id: str | None = None) -> WandbLogger:
@@ -27,25 +29,31 @@ def start_run(name: str, settings: dict, run_id: str | None = None) -> WandbLogg
         name: shown in W&B's lists.
         settings: shown as the run's configuration.
         run_id: of the interrupted run that this one goes on with.
+
+    Raises:
+        InputError: there is a login, and W&B refuses it or cannot be reached.
     """
-    mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
-    run = wandb.init(
-        project=os.environ.get("WANDB_PROJECT", PROJECT),
-        name=name,
-        id=run_id,
-        resume="allow" if run_id and mode == "online" else None,
-        mode=mode,
-        config=settings,
-        settings=wandb.Settings(silent=True),
-    )
+    try:
+        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
+        run = wandb.init(
+            project=os.environ.get("WANDB_PROJECT", PROJECT),
+            name=name,
+            id=run_id,
+            resume="allow" if run_id and mode == "online" else None,
+            mode=mode,
+            config=settings,
+            settings=wandb.Settings(silent=True, init_timeout=TIMEOUT_S),
+        )
+    except wandb.Error as error:
+        raise InputError(f"W&B does not take the run ({error}): mend the login, or set WANDB_MODE=offline") from error
     run.log_code(CODE, include_fn=is_code)
     return WandbLogger(experiment=run)
 
 
 def is_code(path: str) -> bool:
-    """Whether a file of the week belongs to the code that is kept with a run."""
+    """Whether a file belongs to the code of the week that is kept with a run."""
     place = Path(path).relative_to(CODE)
-    return place.suffix in (".py", ".yaml", ".txt") and not place.parts[0].startswith((".", "wandb", "models"))
+    return place.suffix in (".py", ".yaml", ".txt") and place.parts[0] in (place.name, "configs", "tests")
 
 
 def log_report(logger: WandbLogger, results: dict, scores: np.ndarray, rows: pd.DataFrame) -> None:

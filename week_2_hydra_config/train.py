@@ -10,6 +10,7 @@ The keys stand in configs/, their types in config.py; `python train.py --help` s
 
 import contextlib
 import logging
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -28,7 +29,7 @@ from callbacks import AtomicCheckpointIO, EpochReport
 from config import Config, check
 from data import DataModule
 from errors import InputError, friendly_errors
-from evaluate import evaluate, table
+from evaluate import evaluate, held_out_groups, table
 from inference import ColaPredictor
 from model import ColaModel, has_weights
 from report import write_report
@@ -38,7 +39,7 @@ from tracking import log_checkpoint, log_report, start_run
 # Where the configuration leaves it open: a pretrained encoder needs little and careful training, an untrained one
 # needs more of both.
 FINE_TUNING = {"epochs": 5, "learning_rate": 1e-4}
-FROM_SCRATCH = {"epochs": 8, "learning_rate": 1e-3}
+FROM_SCRATCH = {"epochs": 10, "learning_rate": 1e-3}
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 for hint in ("Checkpoint directory .* exists", ".* does not have many workers", ".*LeafSpec"):  # all as meant here
@@ -56,17 +57,16 @@ def train(cfg: Config, folder: Path) -> dict | None:
         None in all processes of a distributed run but the first.
     """
     check(cfg)
-    output = folder / cfg.output
-    output.mkdir(parents=True, exist_ok=True)
+    output = make_folder(folder / cfg.output)
     if rank_zero_only.rank != 0:
-        return _train(cfg, output, folder / cfg.reports)
+        return _train(cfg, output, make_folder(folder / cfg.reports))
     try:
         with FileLock(output / ".lock", timeout=0):
-            return _train(cfg, output, folder / cfg.reports)
+            return _train(cfg, output, make_folder(folder / cfg.reports))
     except Timeout:
         raise InputError(f"another run is training into {output}: wait for it, or choose output=DIR") from None
     finally:
-        wandb.finish()
+        wandb.finish(exit_code=1 if sys.exc_info()[0] else 0)  # a run that broke off is marked so
 
 
 def _train(cfg: Config, output: Path, reports: Path) -> dict | None:
@@ -80,6 +80,7 @@ def _train(cfg: Config, output: Path, reports: Path) -> dict | None:
     provenance = sources.provenance() | {"settings": settings}
     best, last = output / "best-checkpoint.ckpt", output / "last.ckpt"
     run_id = check_same_run(last, provenance) if cfg.resume else None
+    held_out_groups(sources.data, data.corpus)  # what does not fit there is better known now than after the training
     logger = None
     if rank_zero_only.rank == 0:
         logger = start_run(cfg.name, sources.provenance() | settings, run_id)
@@ -102,11 +103,12 @@ def _train(cfg: Config, output: Path, reports: Path) -> dict | None:
 
     report = EpochReport()
     checkpoint = {"dirpath": output, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    batches = len(data.corpus["train"]) // cfg.processing.batch_size * cfg.training.batches
     trainer = pl.Trainer(
         max_epochs=settings["epochs"],
         gradient_clip_val=1.0,
         num_sanity_val_steps=0,
-        limit_train_batches=cfg.training.batches,
+        limit_train_batches=cfg.training.batches if batches >= 1 else 1,
         accelerator=cfg.training.accelerator,
         devices=cfg.training.devices,
         num_nodes=cfg.training.num_nodes,
@@ -128,13 +130,13 @@ def _train(cfg: Config, output: Path, reports: Path) -> dict | None:
         fit(trainer, model, data, last, cfg.resume)
     if not trainer.is_global_zero:
         return None
-    last.unlink(missing_ok=True)
     rows = data.corpus["validation"]
     scores = ColaPredictor(best).scores(rows["sentence"].tolist())
     results = evaluate(scores, data.corpus, sources.data)
     write_report(reports, results, scores, rows, report.history)
     log_report(logger, results, scores, rows)
     log_checkpoint(logger, best, provenance)
+    last.unlink(missing_ok=True)
     return results
 
 
@@ -143,9 +145,8 @@ def fit(trainer: pl.Trainer, model: ColaModel, data: DataModule, last: Path, res
     try:
         trainer.fit(model, data, ckpt_path=last if resume else None, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
-        kept = (
-            f"go on with: python train.py {' '.join(sys.argv[1:])} resume=true" if last.exists() else "nothing to keep"
-        )
+        again = shlex.join([*sys.argv[1:], "resume=true"])
+        kept = f"go on with: python train.py {again}" if last.exists() else "nothing to keep"
         raise KeyboardInterrupt(kept) from None
 
 
@@ -166,25 +167,42 @@ def check_same_run(last: Path, now: dict) -> str:
         raise InputError(f"{last} not found: there is no interrupted run to resume; leave out resume=true")
     try:
         before = torch.load(last, map_location="cpu", weights_only=True)["hyper_parameters"]["provenance"]
+        before = before | before.pop("settings")
     except Exception as error:
         raise InputError(f"{last} is damaged: delete it and train without resume=true ({error})") from error
-    before, now = before | before.pop("settings"), now | now["settings"]
-    for name in sorted(set(before) - {"git_revision", "wandb_run"}):
-        if before[name] != now[name]:
-            raise InputError(f"{last} was trained with {name} {before[name]}, not {now[name]}: leave out resume=true")
-    return before["wandb_run"]
+    now = now | now["settings"]
+    for name in sorted(now.keys() - {"settings", "git_revision"}):
+        if before.get(name) != now[name]:
+            raise InputError(
+                f"{last} was trained with {name} {before.get(name)}, not {now[name]}: leave out resume=true"
+            )
+    return before.get("wandb_run")
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder, and those above it, or raise `InputError`."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"the folder {path} cannot be made ({error.strerror}): choose another") from error
+    return Path(path)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="config")
 def main(cfg: Config) -> float | None:
-    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    with friendly_errors():
-        results = train(cfg, Path(HydraConfig.get().runtime.output_dir) if sweep else Path())
-    if results is None:
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        with friendly_errors():
+            if results := train(cfg, Path()):
+                print(table(results))
+                print(f"best checkpoint: {Path(cfg.output, 'best-checkpoint.ckpt')}, plots: {cfg.reports}/")
         return None
-    print(table(results))
-    print(f"best checkpoint: {Path(cfg.output, 'best-checkpoint.ckpt')}, plots: {cfg.reports}/")
-    return results["model"]["mcc"]
+    try:  # a run of a sweep that cannot work does not end the others
+        if cfg.training.devices * cfg.training.num_nodes > 1:
+            raise InputError("a sweep is made of runs on one process: leave out training=ddp, or -m")
+        return train(cfg, Path(HydraConfig.get().runtime.output_dir))["model"]["mcc"]
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return None
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from data import DataModule
+from errors import InputError
 from model import MCC, ColaModel
 from sources import BUNDLED, Sources
 
@@ -72,3 +74,15 @@ def test_a_folder_with_weights_is_loaded_and_one_without_starts_untrained(model,
     weights = [next(m.network.parameters()) for m in (model, again, untrained)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_damaged_encoder_or_one_with_other_classes_is_refused(model, data, tmp_path):
+    model.network.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file(weights | {"classifier.weight": torch.zeros(3, 128), "classifier.bias": torch.zeros(3)},
+              tmp_path / "model.safetensors", {"format": "pt"})  # fmt: skip
+    with pytest.raises(InputError, match="no usable model in"):
+        ColaModel.from_pretrained(tmp_path, data.tokenizer.to_str())
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(InputError, match="no usable model in"):
+        ColaModel.from_pretrained(tmp_path, data.tokenizer.to_str())

@@ -4,7 +4,15 @@ from train import main
 
 
 @pytest.mark.parametrize(
-    "option", [["--epochs", "many"], ["--source", "moon"], ["--epochs", "0"], ["--batch-size", "-1"], ["--speed", "1"]]
+    "option",
+    [
+        ["--epochs", "many"],
+        ["--source", "moon"],
+        ["--epochs", "0"],
+        ["--batch-size", "-1"],
+        ["--speed", "1"],
+        ["--seed", "-1"],
+    ],
 )
 def test_a_wrong_option_is_a_usage_error(cli, option):
     code, _, err = cli(main, *option)

@@ -10,6 +10,8 @@ from threading import Thread
 import pytest
 
 from conftest import WEEK, options
+from errors import InputError
+from tracking import is_code, start_run
 
 
 def records(folder) -> list[dict]:
@@ -114,3 +116,17 @@ def test_without_a_login_nothing_is_asked_even_on_a_terminal(tmp_path, small):
     screen.start()
     assert train(tmp_path, small, terminal) == 0
     assert records(tmp_path)
+
+
+def test_a_login_that_cannot_work_is_refused_with_the_cure(monkeypatch):
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_API_KEY", "too-short")
+    with pytest.raises(InputError, match="mend the login, or set WANDB_MODE=offline"):
+        start_run({})
+
+
+def test_results_do_not_count_as_code():
+    assert is_code(str(WEEK / "train.py"))
+    assert is_code(str(WEEK / "tests" / "test_train.py"))
+    for result in ("outputs/a/.hydra/config.yaml", "reports/a.txt", "wandb/a.py", ".venv/lib/a.py"):
+        assert not is_code(str(WEEK / result))

@@ -1,5 +1,6 @@
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import torch
 from filelock import FileLock
 
 from callbacks import EpochReport
-from conftest import RESUME, WEEK, options
+from conftest import BUNDLED, RESUME, WEEK, options
 from errors import InputError
 
 
@@ -91,9 +92,34 @@ def test_resume_refuses_other_settings_and_damage(train, checkpoint, tmp_path):
     last.write_bytes(checkpoint.read_bytes())
     with pytest.raises(InputError, match="trained with batch_size 32, not 16"):
         train(tmp_path, resume=True, batch_size=16)
-    last.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(InputError, match="is damaged"):
+    content = torch.load(checkpoint, weights_only=True)
+    del content["hyper_parameters"]["provenance"]["data_revision"]  # as in a checkpoint of another program
+    torch.save(content, last)
+    with pytest.raises(InputError, match="trained with data_revision None"):
         train(tmp_path, resume=True)
+    for damage in (checkpoint.read_bytes()[:1000], b""):
+        last.write_bytes(damage)
+        with pytest.raises(InputError, match="is damaged"):
+            train(tmp_path, resume=True)
+
+
+def test_a_training_that_has_gone_astray_is_stopped(train, tmp_path):
+    with pytest.raises(InputError, match="train/loss is nan after epoch 1: lower the learning rate"):
+        train(tmp_path, epochs=1, learning_rate=1e30)
+
+
+def test_what_cannot_work_is_refused_before_the_training(train, small, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be made"):
+        train(tmp_path / "file" / "models")
+    with pytest.raises(InputError, match="leaves no room"):
+        train(tmp_path, max_length=2)
+    with pytest.raises(InputError, match="128 positions"):
+        train(tmp_path, max_length=500)
+    shutil.copytree(small, tmp_path / "data")
+    shutil.copy(BUNDLED / "phenomena.json", tmp_path / "data")
+    with pytest.raises(InputError, match=r"phenomena.json speaks of more rows"):
+        train(tmp_path, data=tmp_path / "data")
 
 
 def test_a_full_disk_leaves_the_old_checkpoint_whole(command, small, checkpoint, tmp_path):

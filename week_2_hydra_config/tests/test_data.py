@@ -33,6 +33,7 @@ def test_the_bundled_corpus_has_both_labels_in_both_splits():
         ((HEADER + "He runs.,1,0\n   ,1,1\n").encode(), "row 2: the sentence is blank"),
         ((HEADER + "Caf\xe9.,1,0\n").encode("latin-1"), "is not UTF-8"),
         ((HEADER + "a,b,c,d,e\n").encode(), "train.csv"),
+        (b"sentence,label\nYesterday, he runs.,1\n", "commas in double quotes"),
         (b"\x00\x01\x02", "train.csv"),
     ],
 )
