@@ -1,7 +1,7 @@
 """Train the classifier, keep its best checkpoint, and say how good it is.
 
 python train.py                     # CoLA and ELECTRA-small from the Hub, or the bundled stand-ins offline
-python train.py --source bundled    # the stand-ins: under a minute, no network
+python train.py --source bundled    # the stand-ins: about a minute, no network
 python train.py --resume            # go on with a run that was interrupted
 """
 
