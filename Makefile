@@ -7,12 +7,12 @@ VENV ?= .venv
 WEEK ?= $(lastword $(sort $(patsubst week_%,%,$(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))))
 PY = $(abspath $(VENV))/bin/python
 
-.PHONY: demo test install lint ladder test-root test-weeks clean
+.PHONY: demo test install lint ladder test-root test-weeks test-images clean
 
 demo: install
 	$(PY) tools/walk.py $(WEEK)
 
-test: install lint ladder test-root test-weeks
+test: install lint ladder test-root test-weeks test-images
 
 install: $(VENV)/.installed
 
@@ -32,11 +32,15 @@ ladder: install
 
 test-root: install
 	@echo "== the tests of the whole: ladder, stand-ins, READMEs, workflows"
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not docker" -n 2 --dist loadgroup
 
 test-weeks: install
 	@echo "== the tests of each week, in a copy outside the repository"
-	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test -- -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new -- -n 2 --dist loadfile
+
+test-images: install
+	@echo "== the tests of the images, where a container engine answers"
+	$(PY) -m pytest -m docker
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache demo

@@ -1,6 +1,15 @@
-"""Make the modules of tools/ importable."""
+"""Make the modules of tools/ importable; share the tests out to processes."""
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+
+
+def pytest_collection_modifyitems(items):
+    """With `--dist loadgroup`: a file's tests share its fixtures and one process, but each README goes its own way."""
+    for item in items:
+        if item.path.name != "test_readmes.py":
+            item.add_marker(pytest.mark.xdist_group(item.path.name))

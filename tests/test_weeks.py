@@ -440,15 +440,37 @@ def test_what_only_looks_like_reaching_outside_is_allowed(repo):
 
 
 def test_the_tests_of_each_week_run_outside_the_repository(repo):
-    repo.file(2, "test_it.py").write_text(
-        "import pathlib\nimport model\ndef test_it():\n    assert not pathlib.Path('../week_3_dvc').exists()\n"
+    for number in (2, 3):
+        repo.file(number, "tests").mkdir()
+    repo.file(2, "tests/test_it.py").write_text(
+        "import pathlib\ndef test_it():\n    assert not pathlib.Path('../week_3_dvc').exists()\n"
     )
-    repo.file(2, "model.py").write_text("")
-    repo.file(3, "test_it.py").write_text("def test_good():\n    pass\ndef test_bad():\n    assert False\n")
+    repo.file(3, "tests/test_it.py").write_text("def test_good():\n    pass\ndef test_bad():\n    assert False\n")
     printed = repo.weeks("test", "2", "3", code=1)
     assert "1 passed" in printed
     assert printed.endswith("failed: week_3_dvc\n")
     assert repo.weeks("test", "2", "3", "--", "-q", "-k", "not bad").endswith("2 weeks: all tests pass\n")
+
+
+def test_what_stands_alike_in_the_week_before_is_not_tested_again(repo):
+    for number in range(10):
+        repo.file(number, "tests").mkdir()
+        repo.file(number, "tests/test_model.py").write_text("import model\ndef test_it():\n    model\n")
+        repo.file(number, "tests/test_configs.py").write_text("def test_it():\n    open('configs/' + 'a.yaml')\n")
+        repo.file(number, "tests/test_text.py").write_text("def test_it():\n    assert open('help.txt').read()\n")
+        repo.file(number, "help.txt").write_text("no help")
+        repo.file(number, "model.py").write_text(f"lesson = {number > 0}\n")
+    repo.file(4, "help.txt").write_text("model.py says more")
+    repo.file(4, "model.py").write_text("lesson = 4\n")
+    printed = repo.weeks("test", "--new", "--", "-q").splitlines()
+    ran = {line.split()[1][:6]: {path[11:-3] for path in line.split()[2:]} for line in printed if line[:2] == "=="}
+    assert ran == {
+        "week_0": {""},  # all
+        "week_1": {"model"},
+        "week_3": {"configs"},
+        "week_4": {"model", "text"},
+        "week_5": {"model", "text"},  # as it was in week 3
+    }
 
 
 @pytest.mark.parametrize(

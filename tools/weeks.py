@@ -5,6 +5,7 @@
     python tools/weeks.py check             is every difference taught, explained and inside its week?
     python tools/weeks.py record 4          accept a changed lesson: rewrite the lesson.diff of week 4
     python tools/weeks.py test 3 4 -- -q    run the tests of weeks 3 and 4 from copies outside the repository
+    python tools/weeks.py test --new        of all weeks, without repeating what stands alike in the week before
 
 Copies of one program drift apart unless a machine compares them. So each week records its difference from the week
 before in lesson.diff, a patch of all but README.md and lesson.diff, which are each week's own. To mend something: edit
@@ -255,14 +256,37 @@ def forward(root: Path, weeks: dict[int, Week], start: int, since: str) -> int:
     return 0
 
 
-def test(weeks: list[Week], options: list[str]) -> int:
-    """Invariant 4: the tests of each week pass from a copy outside the repository."""
+def reach(files: Tree, start: str) -> set[str]:
+    """The file itself, and what it imports, or names with an extension or as a quoted folder, and what those reach."""
+    seen, todo = set(), {start}
+    while todo:
+        seen.add(path := todo.pop())
+        content = b"" if b"\0" in files[path][1] else files[path][1]
+        named = {name.encode() + b".py" for _, name in imports(content)} if path.endswith(".py") else set()
+        named |= set(re.findall(rb"[\w-]+\.\w+|(?<=[\"'])[\w-]+(?=[\"'/])", content))
+        for other in files.keys() - seen - {"requirements.txt"}:  # one set of versions holds in all weeks
+            top, name = other.partition("/")[0], other.rpartition("/")[2]
+            if ("." in name and name.encode() in named) or (top not in (other, "tests") and top.encode() in named):
+                todo.add(other)
+    return seen
+
+
+def new_tests(before: Week, week: Week) -> list[str]:
+    """The test files of a week that reach a file which the week before has not, or has otherwise."""
+    frame = ("tests/conftest.py", "pytest.ini")
+    tests = [path for path in week.files if re.fullmatch(r"tests/test_\w+\.py", path)]
+    return [path for path in tests if any(before.files.get(reached) != week.files[reached] for start in (path, *frame)
+                                          if start in week.files for reached in reach(week.files, start))]
+
+
+def test(weeks: list[tuple[Week, list[str]]], options: list[str]) -> int:
+    """Invariant 4: the tests of each week, or the test files named, pass from a copy outside the repository."""
     failed = []
-    for week in weeks:
-        print(f"== {week.name}", flush=True)
+    for week, paths in weeks:
+        print(f"== {week.name}", *paths, flush=True)
         with TemporaryDirectory() as folder:
             write(folder, week.files | week.own)
-            if subprocess.run([sys.executable, "-m", "pytest", *options], cwd=folder).returncode:
+            if subprocess.run([sys.executable, "-m", "pytest", *paths, *options], cwd=folder).returncode:
                 failed.append(week.name)
     print(f"failed: {', '.join(failed)}" if failed else f"{len(weeks)} weeks: all tests pass")
     return int(bool(failed))
@@ -274,6 +298,7 @@ def main() -> int:
     commands.add_parser("check").set_defaults(weeks=[])
     for command, many in (("diff", 1), ("record", "+"), ("test", "*")):
         commands.add_parser(command).add_argument("weeks", metavar="N", type=int, nargs=many)
+    commands.choices["test"].add_argument("--new", action="store_true")
     options = commands.add_parser("forward")
     options.add_argument("--from", dest="weeks", metavar="N", type=int, nargs=1, default=[])
     options.add_argument("--since", metavar="REV", default="HEAD")
@@ -290,7 +315,9 @@ def main() -> int:
     if args.command == "forward":
         return forward(root, weeks, *(args.weeks or [0]), args.since)
     if args.command == "test":
-        return test([weeks[number] for number in args.weeks or weeks], sys.argv[cut + 1:])
+        chosen = [(weeks[number], new_tests(*lessons[number]) if args.new and number in lessons else ["tests"])
+                  for number in args.weeks or weeks]
+        return test([(week, paths) for week, paths in chosen if paths], sys.argv[cut + 1:])
     for before, week in (lessons[number] for number in args.weeks):
         patch = difference(before, week)
         counts = git(TEMP, "apply", "--numstat", stdin=patch, env=TOOL).stdout

@@ -10,8 +10,7 @@ from threading import Thread
 import pytest
 
 from conftest import WEEK, options
-from errors import InputError
-from tracking import is_code, start_run
+from tracking import is_code
 
 
 def records(folder) -> list[dict]:
@@ -118,11 +117,13 @@ def test_without_a_login_nothing_is_asked_even_on_a_terminal(tmp_path, small):
     assert records(tmp_path)
 
 
-def test_a_login_that_cannot_work_is_refused_with_the_cure(monkeypatch):
+def test_a_login_that_cannot_work_is_refused_with_the_cure(command, small, monkeypatch):
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("WANDB_API_KEY", "too-short")
-    with pytest.raises(InputError, match="mend the login, or set WANDB_MODE=offline"):
-        start_run("a-test", {})
+    run = command("train.py", *options(source="bundled", data=small))
+    assert run.returncode == 2
+    assert b"mend the login, or set WANDB_MODE=offline" in run.stderr
+    assert b"Traceback" not in run.stderr
 
 
 def test_results_do_not_count_as_code():
