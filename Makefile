@@ -18,7 +18,7 @@ install: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.txt constraints.txt $(wildcard week_*/requirements.txt)
 	@echo "== installing into $(VENV) (a few minutes the first time)"
-	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
 	@touch $@
 

@@ -2,9 +2,12 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-import pytest
+from engine import build, docker, needs_engine
+
+pytestmark = needs_engine
 
 WEEK = next(Path(__file__).resolve().parent.parent.glob("week_3_*"))
 MODEL = "models/best-checkpoint.ckpt"
@@ -19,27 +22,20 @@ CMD ["cat", "models/best-checkpoint.ckpt"]
 """
 
 
-def engine_answers() -> bool:
-    return shutil.which("docker") is not None and not subprocess.run(["docker", "info"], capture_output=True).returncode
-
-
-@pytest.mark.docker
-@pytest.mark.skipif(not engine_answers(), reason="no container engine answers `docker info`")
 def test_an_image_pulls_the_model_without_git(tmp_path):
     shutil.copytree(WEEK / ".dvc", tmp_path / ".dvc", ignore=shutil.ignore_patterns("cache", "storage", "tmp"))
     shutil.copy(WEEK / "constraints.txt", tmp_path)
     (tmp_path / "models").mkdir()
     (tmp_path / MODEL).write_bytes(bytes(range(256)) * 1000)
     for command in ("config --local core.no_scm true", f"add -q {MODEL}", "push -q"):
-        subprocess.run(["dvc", *command.split()], cwd=tmp_path, check=True)
+        subprocess.run([sys.executable, "-m", "dvc", *command.split()], cwd=tmp_path, check=True)
     expected = (tmp_path / MODEL).read_bytes()
     (tmp_path / MODEL).unlink()
     shutil.rmtree(tmp_path / ".dvc" / "cache")
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
-    build = ["docker", "build", "-q", "--network=host", "-t", "week-3-test", "."]
-    subprocess.run(build, cwd=tmp_path, check=True)
+    build(tmp_path, "week-3-test")
     try:
         pulled = subprocess.run(["docker", "run", "--rm", "week-3-test"], capture_output=True, check=True).stdout
     finally:
-        subprocess.run(["docker", "rmi", "-f", "week-3-test"], capture_output=True)
+        docker("rmi", "--force", "week-3-test")
     assert pulled == expected

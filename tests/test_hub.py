@@ -23,9 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import torch
-from hub_stand_in import HubStandIn, Repository
 from tokenizers import BertWordPieceTokenizer, Tokenizer
 from transformers import BertConfig, BertForPreTraining, ElectraConfig, ElectraForPreTraining
+
+from hub_stand_in import HubStandIn, Repository
 
 WEEK = Path(__file__).parents[1] / "week_0_project_setup"
 GLUE, ELECTRA, BERT = "nyu-mll/glue", "google/electra-small-discriminator", "google/bert_uncased_L-2_H-128_A-2"

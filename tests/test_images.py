@@ -1,7 +1,6 @@
 """The image of week 5, built and run by a real engine: what is in it, how it starts, stops and is kept small.
 
-Needs a Docker engine that answers, with the image python:3.11-slim or a way to it; is skipped where none does. The
-builds use the host's network (DOCKER_BUILD_NETWORK=default for the engine's own).
+Needs a Docker engine that answers, with the image python:3.11-slim or a way to it; is skipped where none does.
 """
 
 import json
@@ -18,6 +17,8 @@ import uuid
 from pathlib import Path
 
 import pytest
+
+from engine import build, docker, needs_engine
 
 ROOT = Path(__file__).resolve().parent.parent
 WEEK = ROOT / "week_5_docker"
@@ -36,26 +37,7 @@ STRANGERS = re.compile(
 )
 
 
-def answers() -> bool:
-    return bool(shutil.which("docker")) and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
-
-
-pytestmark = [pytest.mark.docker, pytest.mark.skipif(not answers(), reason="no Docker engine answers")]
-
-
-def docker(*arguments, check: bool = True, program: str = "docker", **options) -> str:
-    """Run docker; returns what it printed, both streams."""
-    run = subprocess.run(
-        [program, *map(str, arguments)], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options
-    )
-    assert run.returncode == 0 or not check, run.stdout
-    return run.stdout
-
-
-def build(folder: Path, tag: str, buildkit: int = 1, check: bool = True) -> str:
-    network = f"--network={os.environ.get('DOCKER_BUILD_NETWORK', 'host')}"
-    environment = os.environ | {"DOCKER_BUILDKIT": str(buildkit)}
-    return docker("build", "--force-rm", network, "-t", tag, folder, check=check, env=environment)
+pytestmark = needs_engine
 
 
 def copy_of_the_week(folder: Path) -> Path:
