@@ -47,39 +47,48 @@ NOUNS = {
         guest scientist painter judge soldier sailor engineer artist musician reporter dentist gardener manager customer
         player poet plumber librarian cousin visitor professor director author banker runner hunter swimmer builder
         carpenter secretary butcher tailor neighbor politician prisoner thief/thieves spy cowboy waiter
+        captain trader publisher designer trainer dealer miner rider patient tutor pirate servant wizard scholar pupil
+        parent expert chef senator hermit
         | pilot dancer surgeon chemist editor juggler cyclist burglar tenant clerk passenger violinist architect barber
         mechanic translator grocer inspector electrician shepherd magician toddler""",
     "man": """man/men boy father brother uncle king prince son grandfather nephew gentleman/gentlemen monk landlord
-        policeman/policemen fireman/firemen salesman/salesmen fisherman/fishermen lord
+        policeman/policemen fireman/firemen salesman/salesmen fisherman/fishermen lord husband duke
         | grandson stepfather stepbrother businessman/businessmen craftsman/craftsmen postman/postmen""",
     "woman": """woman/women girl mother sister aunt queen princess daughter grandmother niece lady waitress actress nun
-        landlady policewoman/policewomen saleswoman/saleswomen stewardess
+        landlady policewoman/policewomen saleswoman/saleswomen stewardess wife/wives duchess bride
         | granddaughter stepmother stepsister businesswoman/businesswomen craftswoman/craftswomen hostess heiress""",
     "thing": """lamp chair bicycle guitar camera table mirror clock box basket bottle ladder carpet blanket knife/knives
         car toy ring vase statue umbrella bag brush coat hat shirt hammer key pen suitcase computer phone desk drum boat
+        bowl plate cup spoon fork sword shield wagon curtain parcel letter ticket pencil rope tractor
         | kettle lantern jacket wallet violin helmet pillow bucket scooter necklace trumpet teapot shovel candle""",
     "milk": "water milk rice sugar bread coffee salt cheese | flour butter honey mustard",
     "place": """garden kitchen park school library office hotel hospital museum church village forest market room city
-        restaurant theater house tower | cellar attic palace bakery castle meadow cottage temple""",
+        restaurant theater house tower station farm factory barn
+        | cellar attic palace bakery castle meadow cottage temple""",
     "seat": "bench sofa couch bed stool rock wall floor | armchair mattress log ledge",
 }
 VERBS = {
     "sing": """sing-sang-sung dance laugh smile sleep-slept work wait talk shout cry swim-swam-swum argue jump sneeze
-        relax rest whistle yawn | cough snore giggle jog whisper mumble stumble nap chat wander shiver""",
+        relax rest whistle yawn sigh pray limp grin frown travel kneel-knelt weep-wept
+        | cough snore giggle jog whisper mumble stumble nap chat wander shiver""",
     "sit": "sit-sat stand-stood wait sleep-slept rest | crouch doze",
-    "buy": """buy-bought sell-sold find-found clean paint steal-stole-stolen lose-lost repair break-broke-broken
+    "buy": """buy-bought sell-sold find-found wash paint steal-stole-stolen lose-lost repair break-broke-broken
         hide-hid-hidden move drop carry inspect admire borrow examine choose-chose-chosen lift collect test push cover
-        order | polish decorate pack weigh scratch wrap photograph grab deliver""",
-    "help": """help visit thank phone invite ignore follow meet-met greet warn hire support interview rescue avoid watch
-        chase find-found | applaud escort tease guide salute consult welcome assist""",
+        order fetch mend remove touch kick throw-threw-thrown smash
+        | polish decorate pack weigh scratch wrap photograph grab deliver""",
+    "visit": """visit thank phone invite ignore follow meet-met greet warn obey interview rescue avoid watch chase
+        mention kiss arrest remember encourage pardon
+        | applaud escort tease guide salute consult hug assist""",
     "blame": """blame praise describe criticize defend admire protect introduce teach-taught injure hide-hid-hidden
-        see-saw-seen | comfort flatter console mock scold embarrass""",
+        see-saw-seen hate trust forgive-forgave-forgiven | comfort flatter console mock scold embarrass""",
 }
 OTHERS = {
-    "tall": """tall short old young kind rich strong smart happy friendly brave lazy poor nice
+    "tall": """tall short old young kind rich strong smart happy friendly brave lazy poor nice clever proud shy
         | weak funny calm noisy slim wise greedy""",
-    "dirty": "dirty small large heavy cheap old bright light ugly long strange | tiny shiny dusty rusty narrow",
+    "dirty": """dirty small large heavy cheap old bright light ugly long strange clean round
+        | tiny shiny dusty rusty narrow""",
     "name": """John Mark Peter David Robert Thomas Paul Daniel Mary Anna Susan Laura Julia Helen Emma Rachel
+        Alice Sarah George Frank
         | Kevin Oliver Brenda Diana Victor Sophie Martin Claire Hugo""",
 }
 LEXICON = NOUNS | VERBS | OTHERS
@@ -137,8 +146,8 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         <these/those/two/many> [{person.s}|{person}] {VP.ed}
         """,
         """
-        {NP} {help.ed} <this/that/every> [{person}|{person.s}]
-        {NP} {help.ed} <these/those/two/many> [{person.s}|{person}]
+        {NP} {visit.ed} <this/that/every> [{person}|{person.s}]
+        {NP} {visit.ed} <these/those/two/many> [{person.s}|{person}]
         {NP} will {buy} <these/those/two/many> [{thing.s}|{thing}]
         """,
     ),
@@ -161,9 +170,9 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         140,
         """
         {NP} put the {thing} [<on the {seat}/in the {place}>|]
-        {NP} [slept|put] in the {place}
+        {NP} [slept|put] near the {thing}
         {NP} gave the {thing} [to|] the {person2}
-        {NP} <slept/arrived> [in|] the {place}
+        {NP} <slept/waited> [in|] the {place}
         """,
         """
         {NP} will put the {thing} [<on the {seat}/in the {place}>|]
@@ -179,7 +188,7 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         <where/when> [did {NP}|{NP} did] {sing}?
         """,
         """
-        {NP} {help.ed} [the {person2}|{person2} the]
+        {NP} {visit.ed} [the {person2}|{person2} the]
         <where/when> [will {NP}|{NP} will] {sing}?
         """,
     ),
@@ -187,12 +196,12 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         120,
         """
         what did {NP} [say that|meet] the {person2} [|who] {buy.ed}?
-        who did {NP} [say|leave before] the {person2} {help.ed}?
+        who did {NP} [say|arrive before] the {person2} {visit.ed}?
         what did {NP} [say|smile because] the {person2} {buy.ed}?
         """,
         """
-        what did {NP} [say|leave before] the {person2} {buy.ed}?
-        who did {NP} [say|smile because] the {person2} {help.ed}?
+        what did {NP} [say|arrive before] the {person2} {buy.ed}?
+        who did {NP} [say|smile because] the {person2} {visit.ed}?
         """,
     ),
     "filler_gap": (
@@ -200,12 +209,12 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         """
         <I/we> know what {NP} {buy.ed} [|the {thing}]
         <I/we> know [that|what] {NP} {buy.ed} the {thing}
-        who did {NP} {help} [|the {person2}]?
+        who did {NP} {visit} [|the {person2}]?
         [|what] did {NP} {buy} the {thing}?
         """,
         """
         what did {NP} {buy} [|the {thing}]?
-        <I/we> know [that|who] {NP} {help.ed} the {person2}
+        <I/we> know [that|who] {NP} {visit.ed} the {person2}
         """,
     ),
     "npi_licensing": (
@@ -224,41 +233,41 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
     "ellipsis": (
         140,
         """
-        {SG} is {sing.ing}, and {SG2} [is|did] too
-        {SG} can {sing}, and {SG2} [can|is] too
-        {SG} {sing.ed}, and {SG2} [did|is] too
+        {SG} is {tall}, and {SG2} [is|did] too
+        {SG} can {sing}, and {SG2} [can|have] too
+        {SG} {sing.ed}, and {SG2} [did|are] too
         """,
         """
-        {SG} {sing.ed}, but {SG2} [did|is] not
-        {SG} can {sing}, but {SG2} [can|is] not
+        {SG} was {tall}, but {SG2} [was|did] not
+        {SG} could {sing}, but {SG2} [could|were] not
         """,
     ),
     "passive": (
         240,
         """
         the {thing} was [{buy.en}|{buy}] by {NP}
-        the {thing.s} were [{buy.en}|{buy.ing}] by {NP}
-        {SG} was [{help.en}|{help}] by the {person2}
-        {NP} will be [{help.en}|{help}] by the {person2}
-        the {thing} [was|has] {buy.en} by {NP}
+        the {thing.s} were [{buy.en}|{buy}] by {NP}
+        {SG} was [{visit.en}|{visit}] by the {person2}
+        {NP} will be [{visit.en}|{visit}] by the {person2}
+        the {thing} [was|did] {buy.en} by {NP}
         """,
         """
         the {thing} will be [{buy.en}|{buy}] by {NP}
-        {NP} will be [{help.en}|{help.ing}] by the {person2}
-        the {thing.s} [were|have] {buy.en} by {NP}
+        {SG} has been [{visit.en}|{visit}] by the {person2}
+        the {thing.s} [were|did] {buy.en} by {NP}
         """,
     ),
     "verb_form": (
         320,
         """
-        {SG} has [{VP.en}|{VP}]
+        {SG} has [{buy.en}|{buy}] the {thing}
         {NP} <can/will/must> [{VP}|{VP.ed}]
         {NP} did not [{VP}|{VP.ed}]
-        {SG} is [{VP.ing}|{VP}]
-        {PL} are [{VP.ing}|{VP}]
+        {SG} is [{VP.ing}|{VP.s}]
+        {PL} are [{buy.ing}|{buy}] the {thing}
         """,
         """
-        {PL} have [{VP.en}|{VP}]
+        {PL} have [{buy.en}|{buy}] the {thing}
         {NP} will not [{VP}|{VP.ed}]
         """,
     ),
@@ -267,11 +276,11 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         """
         <[he|him]/[she|her]/[they|them]/[we|us]> {VP.ed}
         <[they|them]/[we|us]> are {VP.ing}
-        {NP} {help.ed} <[him|he]/[them|they]/[us|we]>
+        {NP} {visit.ed} <[him|he]/[them|they]/[us|we]>
         {NP} {sing.ed} with <[him|he]/[them|they]/[us|we]>
         """,
         """
-        {NP} will {help} <[him|he]/[them|they]/[us|we]>
+        {NP} will {visit} <[him|he]/[them|they]/[us|we]>
         {NP} said that <[he|him]/[she|her]/[they|them]/[we|us]> {VP.ed}
         """,
     ),
@@ -284,8 +293,8 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         {NP} {buy.ed} the {thing} [and|] the {thing2}
         """,
         """
-        {NP} {help.ed} neither the {person} [nor|and] the {person2}
-        {NP} {help.ed} the {person2} [and|] the {person3}
+        {NP} {visit.ed} neither the {person} [nor|and] the {person2}
+        {NP} {visit.ed} the {person2} [and|] the {person3}
         """,
     ),
     "quantifiers": (
@@ -305,7 +314,7 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
         160,
         """
         there [is|are] a {thing} in the {place}
-        there [are|is] <two/many> {thing.s} in the {place}
+        there [are|have] <two/many> {thing.s} in the {place}
         there <is/was> [a|<each/every>] {person} in the {place}
         there <are/were> [many|<all/most>] {person.s} in the {place}
         """,
@@ -317,13 +326,13 @@ PHENOMENA = {  # name: (pairs in the training set, templates of the training set
     "clause_selection": (
         140,
         """
-        {SG} <thinks/believes> [that|whether] {NP} {VP.ed}
-        {SG} wonders [whether|that] {NP} {VP.ed}
+        {SG} <claims/believes> [that|whether] {NP} {VP.ed}
+        {SG} wonders [whether|] {NP} {VP.ed}
         {NP} <decided/refused> to [{VP}|{VP.ed}]
         {NP} <asked/told> the {person2} [to|] {VP}
         """,
         """
-        {PL} <think/believe> [that|whether] {NP} {VP.ed}
+        {PL} <claim/believe> [that|whether] {NP} {VP.ed}
         {NP} will <decide/refuse> to [{VP}|{VP.ed}]
         """,
     ),
@@ -527,6 +536,7 @@ def model_config(vocab):
 
     Measured on this corpus: with absolute positions and no convolution (BERT, ELECTRA), the endings of neighbouring
     words are hardly learnt in a minute of training from scratch; with them, MCC on unseen words passes 0.7.
+    There is no dropout: six epochs are too few to gain by it, and it takes time.
     """
     return {
         "architectures": ["DebertaV2ForSequenceClassification"],
@@ -538,8 +548,8 @@ def model_config(vocab):
         "intermediate_size": 256,
         "pooler_hidden_size": 128,
         "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
         "initializer_range": 0.05,
         "max_position_embeddings": MAX_LENGTH,
         "relative_attention": True,
