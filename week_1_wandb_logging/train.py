@@ -1,7 +1,7 @@
 """Train the classifier, keep its best checkpoint, and say how good it is.
 
 python train.py                     # CoLA and ELECTRA-small from the Hub, or the bundled stand-ins offline
-python train.py --source bundled    # the stand-ins: about a minute, no network
+python train.py --source bundled    # the stand-ins: half a minute, no network
 python train.py --resume            # go on with a run that was interrupted
 """
 
@@ -31,7 +31,7 @@ from tracking import log_checkpoint, log_report, start_run
 
 # A pretrained encoder needs little and careful training; an untrained one needs more of both.
 FINE_TUNING = {"epochs": 5, "learning_rate": 1e-4}
-FROM_SCRATCH = {"epochs": 10, "learning_rate": 1e-3}
+FROM_SCRATCH = {"epochs": 6, "learning_rate": 1e-3}
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 for hint in ("Checkpoint directory .* exists", ".* does not have many workers", ".*LeafSpec"):  # all as meant here

@@ -39,7 +39,7 @@ from tracking import log_checkpoint, log_report, start_run
 # Where the configuration leaves it open: a pretrained encoder needs little and careful training, an untrained one
 # needs more of both.
 FINE_TUNING = {"epochs": 5, "learning_rate": 1e-4}
-FROM_SCRATCH = {"epochs": 10, "learning_rate": 1e-3}
+FROM_SCRATCH = {"epochs": 6, "learning_rate": 1e-3}
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 for hint in ("Checkpoint directory .* exists", ".* does not have many workers", ".*LeafSpec"):  # all as meant here
