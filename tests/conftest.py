@@ -1,11 +1,12 @@
-"""Make the modules of tools/ importable; share the tests out to processes."""
+"""Make the modules of tools/ and images/ importable; share the tests out to processes."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+for folder in ("tools", "images"):
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / folder))
 
 
 def pytest_collection_modifyitems(items):
