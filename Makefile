@@ -1,5 +1,7 @@
 # make demo           install, then run a week's main job on the bundled stand-ins; WEEK=1 walks another week
 # make test           install, then run everything that is tested
+# make site           install, then build the site of the course into site/
+# make pictures       install, then draw images/ anew; needs Graphviz and Lato: apt-get install graphviz fonts-lato
 # make clean          remove what the demos and tests made, and the virtual environment
 
 PYTHON ?= python3
@@ -7,7 +9,7 @@ VENV ?= .venv
 WEEK ?= $(lastword $(sort $(patsubst week_%,%,$(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))))
 PY = $(abspath $(VENV))/bin/python
 
-.PHONY: demo test install lint ladder test-root test-weeks test-images clean
+.PHONY: demo test install lint ladder test-root test-weeks test-images site pictures clean
 
 demo: install
 	$(PY) tools/walk.py $(WEEK)
@@ -42,6 +44,15 @@ test-images: install
 	@echo "== the tests of the images, where a container engine answers"
 	$(PY) -m pytest -m docker
 
+site: install
+	@echo "== the site"
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
+	@echo "look at it: $(PY) -m http.server --directory site"
+
+pictures: install
+	@echo "== the pictures"
+	$(PY) images/draw.py
+
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache demo
+	rm -rf $(VENV) .pytest_cache .ruff_cache demo site
 	git clean -fdXq week_*
