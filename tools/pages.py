@@ -11,6 +11,7 @@ import os
 import posixpath
 import re
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -159,10 +160,9 @@ class Site:
         self.pages: dict[str, str] = {}
         self.differences: dict[str, list[str]] = {}
         self.copied: set[str] = set()
-        for number, week in weeks.items():
+        for before, week in pairwise([None, *weeks.values()]):
             readme = week.text("README.md").decode()
-            entries = [f"{week.name}/index.md"]
-            before, taught = weeks.get(number - 1), []
+            entries, taught = [f"{week.name}/index.md"], []
             if before:
                 page = f"{week.name}/difference.md"
                 taught = changes(week.text("lesson.diff").decode())
@@ -188,14 +188,21 @@ class Site:
             path = f"{path}/README.md"
         place = self.places.get(path)
         if not place and (ROOT / path).is_file():
-            place = path
-            if path.endswith(PICTURES):
-                self.copied.add(path)
-            else:
-                place = self.places[path] = f"{path}.md"
-                text, kind = (ROOT / path).read_text(encoding="utf-8"), path.rpartition(".")[2]
-                self.pages[place] = f"# {path}\n\n````{kind}\n{text}\n````\n"
+            place = self.show(path)
         return posixpath.relpath(place, posixpath.dirname(page) or ".") if place else target
+
+    def show(self, path: str) -> str:
+        """Where a file of the repository is shown: a picture as it is, all others on a page of their own."""
+        if path.endswith(PICTURES):
+            self.copied.add(path)
+            return path
+        place = self.places[path] = re.sub(r"(^|/)\.", r"\1", path).removesuffix(".md") + ".md"  # MkDocs skips .hidden
+        text = (ROOT / path).read_text(encoding="utf-8")
+        if path.endswith(".md"):
+            self.add(path, text)
+        else:
+            self.pages[place] = f"# {path}\n\n````{path.rpartition('.')[2]}\n{text}\n````\n"
+        return place
 
 
 SITE = Site()
