@@ -1,7 +1,8 @@
 # make demo           install, then run a week's main job on the bundled stand-ins; WEEK=1 walks another week
 # make test           install, then run everything that is tested
 # make site           install, then build the site of the course into site/
-# make pictures       install, then draw images/ anew; needs Graphviz and Lato: apt-get install graphviz fonts-lato
+# make pictures       install, then draw images/ anew, and take pictures of a run; needs some packages of Debian:
+#                     apt-get install chromium fonts-lato graphviz
 # make clean          remove what the demos and tests made, and the virtual environment
 
 PYTHON ?= python3
@@ -52,6 +53,7 @@ site: install
 pictures: install
 	@echo "== the pictures"
 	$(PY) images/draw.py
+	$(PY) images/shoot.py $(RUN)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache demo site
