@@ -1,7 +1,9 @@
-"""Take the pictures of real things: the plots that a training and a comparison leave, and the page of the web service.
+"""Take the pictures of real things: the plots that a training and a comparison leave, the page of the web service, and
+the dashboard.
 
     python images/shoot.py                       three minutes; needs Chromium: apt-get install chromium
     python images/shoot.py demo/week_5_docker    of a run that is there already, such as one of `make demo`
+    python images/shoot.py demo/week_9_monitoring        which alone has a dashboard
 
 It trains, exports and compares in a copy of the newest week, then serves the model, judges two sentences on the page,
 and looks. The page belongs to week 5, where it is a part of the lesson; carry a new one through the later weeks by
@@ -28,8 +30,9 @@ from walk import copy_week, find_week  # noqa: E402
 PLOTS = {"learning_curves.png": "reports/learning_curves.png", "comparison.png": "reports/onnx/comparison.png"}
 COMMANDS = ("train.py source=bundled", "convert_model_to_onnx.py", "compare.py")
 SENTENCES = ("The boy are sitting on a bench.", "The boy is sitting on a bench.")
+DASHBOARD = "reports/dashboard/index.html"  # of week 9
 PORT = 8765
-PAGE = (760, 840)  # width, height
+PAGE, SCREEN = (760, 840), (1280, 900)  # width, height
 
 
 def keep(picture: Path, path: Path) -> None:
@@ -55,21 +58,28 @@ def serving(week: Path):
             process.terminate()
 
 
-def shoot_page(week: Path, path: Path, profile: Path) -> None:
-    """Judge two sentences on the page, in a real Chromium, and keep what it looks like."""
-    sys.path.insert(0, str(week / "tests"))
+def shoot(run: Path, profile: Path) -> None:
+    """Judge two sentences on the page, in a real Chromium, and keep what it looks like; likewise a dashboard."""
+    sys.path.insert(0, str(run / "tests"))
     from browser import Browser
 
-    with serving(week) as address, Browser(profile) as page:
-        page.look(*PAGE)
-        page.open(address)
-        for count, sentence in enumerate(SENTENCES, start=1):
-            page.type(sentence)
-            page.press("Enter")
-            page.wait_for(f"document.querySelectorAll('li').length === {count}")
-        picture = profile / "page.png"
-        picture.write_bytes(page.look(*PAGE))
-        keep(picture, path)
+    picture = profile / "picture.png"
+    with Browser(profile) as page:
+        with serving(run) as address:
+            page.look(*PAGE)
+            page.open(address)
+            for count, sentence in enumerate(SENTENCES, start=1):
+                page.type(sentence)
+                page.press("Enter")
+                page.wait_for(f"document.querySelectorAll('li').length === {count}")
+            picture.write_bytes(page.look(*PAGE))
+        keep(picture, find_week("5") / "images" / "page.png")
+        if (run / DASHBOARD).is_file():
+            page.look(*SCREEN)
+            page.open((run / DASHBOARD).as_uri())
+            page.wait_for("document.querySelector('svg, canvas') !== null")
+            picture.write_bytes(page.look(*SCREEN))
+            keep(picture, FOLDER / "dashboard.png")
 
 
 def make_run(folder: Path) -> Path:
@@ -94,7 +104,7 @@ def main() -> int:
                 keep(run / plot, FOLDER / name)
             else:
                 print(f"{plot} is not in that run: images/{name} stays as it is", file=sys.stderr)
-        shoot_page(run, find_week("5") / "images" / "page.png", Path(folder))
+        shoot(run, Path(folder))
     return 0
 
 
