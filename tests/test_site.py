@@ -123,7 +123,7 @@ def test_the_lines_that_are_shown_are_those_of_the_files(site):
     for sign, tree in (("old", before), ("new", week)):
         lines = tree.files["train.py"][1].decode().splitlines()
         columns = "".join(re.findall(rf'(?s)<pre class="{sign}">(.*?)</pre>', part))
-        for number, shown in re.findall(r'(?s)<span data-line="(\d+)">(.*?)</span>(?=<span data-line|$)', columns):
+        for number, shown in re.findall(r'(?s)<span data-line="(\d+)"[^>]*>(.*?)</span>(?=<span data-line|$)', columns):
             plain = re.sub(r"<[^>]+>", "", shown).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
             plain = plain.replace("&#39;", "'").replace("&quot;", '"')
             assert plain.rstrip() == lines[int(number) - 1].rstrip()

@@ -72,10 +72,16 @@ def coloured(path: str, text: str) -> list[str]:
 
 def side_by_side(change: Change, before: str, after: str) -> str:
     """A change as HTML: runs of lines that are equal, and runs that differ, the old ones left of the new ones."""
+    texts = {"-": before.split("\n"), "+": after.split("\n")}
     lines = {"-": coloured(change.path, before), "+": coloured(change.path, after)}
 
     def column(side: str, numbers: list[int], sign: str) -> str:
-        cells = (f'<span data-line="{number}">{lines[side][number - 1] or " "}</span>' for number in numbers)
+        cells = []
+        for number in numbers:
+            text, line = texts[side][number - 1], lines[side][number - 1]
+            indent = len(text) - len(text.lstrip(" "))  # the rest of a line that is broken begins there
+            style = f' style="--in:{indent}"' if indent else ""
+            cells.append(f'<span data-line="{number}"{style}>{line or " "}</span>')
         return f'<pre class="{sign}">{"".join(cells)}</pre>'
 
     rows = []
