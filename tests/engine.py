@@ -4,6 +4,7 @@ The builds use the host's network (DOCKER_BUILD_NETWORK=default for the engine's
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -31,3 +32,11 @@ def build(folder: Path, tag: str, buildkit: int = 1, check: bool = True) -> str:
     network = f"--network={os.environ.get('DOCKER_BUILD_NETWORK', 'host')}"
     environment = os.environ | {"DOCKER_BUILDKIT": str(buildkit)}
     return docker("build", "--force-rm", network, "-t", tag, folder, check=check, env=environment)
+
+
+def lambda_base() -> str:
+    """The Python of Lambda's base image: the one that Dockerfile.lambda names, unless only another one is there."""
+    dockerfile = next(Path(__file__).resolve().parent.parent.glob("week_8_*/Dockerfile.lambda"))
+    (version,) = re.findall(r"^ARG PYTHON=(.+)$", dockerfile.read_text(encoding="utf-8"), re.M)
+    there = docker("images", "--format", "{{.Tag}}", "public.ecr.aws/lambda/python", check=False).split()
+    return version if version in there or not there else there[0]
