@@ -568,9 +568,11 @@ class JobRun:
     def environment(self, contexts: dict) -> dict[str, str]:
         """A runner's, and the workflow's; nothing of this machine's but what every command needs."""
         github, fork_run = contexts["github"], self.fork_run
-        names = ("event_name", "sha", "ref", "ref_name", "ref_type", "repository", "repository_owner", "actor",
-                 "repository_id", "repository_owner_id", "head_ref", "base_ref", "workflow", "run_id", "run_number", "run_attempt", "server_url",
-                 "api_url")  # fmt: skip
+        names = (
+            *("event_name", "sha", "ref", "ref_name", "ref_type", "repository", "repository_owner", "repository_id"),
+            *("repository_owner_id", "actor", "head_ref", "base_ref", "workflow", "run_id", "run_number"),
+            *("run_attempt", "server_url", "api_url"),
+        )
         payload = self.temp / "event.json"
         payload.write_text(json.dumps(fork_run.event.payload), encoding="utf-8")
         tested = str(Path(sys.executable).parent)  # setup-python's to add
