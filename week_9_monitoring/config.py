@@ -1,0 +1,92 @@
+"""The keys of the configuration, their types, and the values that they may take.
+
+Hydra holds the files of `configs/` and the command line against these classes, so that a misspelt key or a value of
+the wrong type is refused, by name, before anything runs.
+"""
+
+from dataclasses import dataclass, field
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+from pytorch_lightning.accelerators import AcceleratorRegistry
+
+from errors import InputError
+
+
+@dataclass
+class Model:
+    name: str | None = MISSING
+    epochs: int | None = MISSING
+    learning_rate: float | None = MISSING
+
+
+@dataclass
+class Processing:
+    data: str | None = MISSING
+    batch_size: int = MISSING
+    max_length: int = MISSING
+
+
+@dataclass
+class Training:
+    epochs: int | None = MISSING
+    learning_rate: float | None = MISSING
+    weight_decay: float = MISSING
+    warmup_fraction: float = MISSING
+    patience: int = MISSING
+    batches: float = MISSING
+    accelerator: str = MISSING
+    devices: int = MISSING
+    num_nodes: int = MISSING
+    strategy: str = MISSING
+
+
+@dataclass
+class Config:
+    model: Model = field(default_factory=Model)
+    processing: Processing = field(default_factory=Processing)
+    training: Training = field(default_factory=Training)
+    source: str = MISSING
+    seed: int = MISSING
+    output: str = MISSING
+    reports: str = MISSING
+    resume: bool = MISSING
+    name: str = MISSING
+
+
+ConfigStore.instance().store("schema", Config)
+
+
+ABOVE_0 = ("processing.batch_size", "processing.max_length", "training.epochs", "training.learning_rate",
+           "training.patience", "training.batches", "training.devices", "training.num_nodes")  # fmt: skip
+SHARES = ("training.warmup_fraction", "training.batches", "training.weight_decay")
+
+
+def check(cfg: Config) -> None:
+    """Refuse values that have the right type and make no sense; the message names the key.
+
+    Raises:
+        InputError: a count or a rate is not above 0, a share is not between 0 and 1, `source` is unknown, or a batch
+            cannot be shared evenly by the processes.
+    """
+    if cfg.source not in ("auto", "hub", "bundled"):
+        raise InputError(f"source={cfg.source}: choose auto, hub or bundled")
+    for key in ABOVE_0:
+        value = OmegaConf.select(cfg, key)
+        if value is not None and not 0 < value < float("inf"):
+            raise InputError(f"{key}={value}: give a number above 0")
+    if not 0 <= cfg.seed < 2**32:
+        raise InputError(f"seed={cfg.seed}: give a number between 0 and {2**32 - 1}")
+    if cfg.training.accelerator not in ("auto", *AcceleratorRegistry):
+        raise InputError(
+            f"training.accelerator={cfg.training.accelerator}: choose auto, {', '.join(AcceleratorRegistry)}"
+        )
+    for key in SHARES:
+        if not 0 <= OmegaConf.select(cfg, key) <= 1:
+            raise InputError(f"{key}={OmegaConf.select(cfg, key)}: give a number between 0 and 1")
+    processes = cfg.training.devices * cfg.training.num_nodes
+    if cfg.processing.batch_size % processes:
+        raise InputError(
+            f"processing.batch_size={cfg.processing.batch_size} cannot be shared evenly by {processes} processes "
+            "(training.devices x training.num_nodes)"
+        )

@@ -1,0 +1,97 @@
+"""Images in ECR, as far as that goes without an engine: the repository's tests/test_registry.py has real pushes."""
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+
+import boto3
+import pytest
+
+import ecr
+from conftest import WEEK
+from errors import InputError
+from stand_ins import ACCOUNT, REGION, answering, aws_fixture, moto_fixture, no_account_fixture  # noqa: F401
+
+MANIFEST = json.dumps({"schemaVersion": 2, "config": {"digest": "sha256:" + "c" * 64}}).encode()
+DIGEST = f"sha256:{hashlib.sha256(MANIFEST).hexdigest()}"
+TOKEN = base64.b64encode(f"AWS:{ACCOUNT}-auth-token".encode()).decode()
+
+
+@pytest.fixture
+def repository(aws):
+    """An empty repository."""
+    client = boto3.client("ecr")
+    client.create_repository(repositoryName="images")
+    yield "images"
+    client.delete_repository(repositoryName="images")
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """A registry that lets moto's password in, and has one image, of tag v1."""
+
+    def answer(method, path, headers):
+        if headers.get("Authorization") != f"Basic {TOKEN}":
+            return 401, {}, b""
+        return (200, {}, MANIFEST) if path == "/v2/images/manifests/v1" else (404, {}, b"")
+
+    with answering(answer) as address:
+        host = address.removeprefix("http://")
+        monkeypatch.setenv("ECR_REGISTRY", host)
+        yield host
+
+
+def test_a_digest_names_the_bytes_of_the_manifest(cli, repository, registry):
+    code, output, _ = cli(ecr.main, "digest", "--repository", repository, "--tag", "v1")
+    assert (code, output) == (0, f"{registry}/images@{DIGEST}\n")
+
+
+def test_without_a_stand_in_images_go_where_aws_says(repository):
+    target = ecr.registry()
+    assert target == (f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com", "AWS", f"{ACCOUNT}-auth-token")
+
+
+def test_the_password_of_the_real_registry_is_told_to_no_other(cli, registry, monkeypatch):
+    code, _, errors = cli(ecr.main, "login")
+    assert code == 2
+    assert "ECR_REGISTRY goes with AWS_ENDPOINT_URL" in errors
+
+
+def test_a_registry_that_refuses_is_named_without_the_password(registry):
+    with pytest.raises(InputError, match="HTTP Error 401") as error:
+        ecr.manifest(ecr.Registry(registry, "AWS", "expired"), "cola", "v1")
+    assert "expired" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--repository", "images", "--tag", "v2"], "no image has tag v2 in repository images: push it first"),
+        (["--repository", "other", "--tag", "v1"], "repository other: DescribeRepositories: The repository with name"),
+        (["--repository", "images", "--tag", "a/b"], "'a/b' is no tag"),
+        (["--repository", "images", "--tag", ""], "'' is no tag"),
+        (["--repository", "C", "--tag", "v1"], "repository C: Parameter validation failed"),
+    ],
+)
+def test_a_mistake_is_named_with_its_cure(cli, repository, registry, arguments, message):
+    code, output, errors = cli(ecr.main, "digest", *arguments)
+    assert (code, output) == (2, "")
+    assert message in errors
+    assert ACCOUNT not in errors
+
+
+def test_a_machine_without_docker_is_told_so(cli, repository, registry, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, errors = cli(ecr.main, "push", "cola", "--repository", repository, "--tag", "v1")
+    assert code == 2
+    assert errors == "error: docker not found: install it, https://docs.docker.com/engine/install/\n"
+
+
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
+def test_compose_understands_the_stand_ins():
+    command = ["docker-compose", "--file", "docker-compose.local.yml", "config"]
+    run = subprocess.run(command, cwd=WEEK, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "127.0.0.1:5001:5000" in run.stdout.replace("/tcp", "")

@@ -1,0 +1,75 @@
+import os
+
+import pytest
+
+import sources
+from conftest import options
+from errors import InputError
+from sources import BUNDLED, HUB_DATASET, HUB_MODEL, HUB_TIMEOUT_S, REVISIONS, Sources, resolve
+
+
+def test_bundled_needs_no_network(monkeypatch):
+    monkeypatch.setattr(sources, "_hub_answers", lambda: pytest.fail("asked the network"))
+    assert resolve("bundled") == Sources(BUNDLED, BUNDLED)
+
+
+def test_folders_on_disk_need_no_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(sources, "_hub_answers", lambda: pytest.fail("asked the network"))
+    assert resolve("auto", data=str(tmp_path), model=str(BUNDLED)) == Sources(tmp_path, BUNDLED)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"), [(True, Sources(HUB_DATASET, HUB_MODEL)), (False, Sources(BUNDLED, BUNDLED))]
+)
+def test_auto_takes_the_hub_if_it_answers_and_says_so_in_one_line(monkeypatch, capsys, answers, expected):
+    monkeypatch.setattr(sources, "_is_cached", lambda repository: False)
+    monkeypatch.setattr(sources, "_hub_answers", lambda: answers)
+    assert resolve("auto") == expected
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert sources.option("source", "hub|bundled") in said.err
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"data": "no/such/folder"}, "data folder no/such/folder not found"),
+        ({"model": "./nothing"}, "model ./nothing is neither a folder nor a name on the"),
+        ({"model": "nothing"}, "neither a folder nor a name"),
+        (
+            {"source": "bundled", "model": "google/electra-small-discriminator"},
+            "is on the Hugging Face Hub: use " + sources.option("source", "hub"),
+        ),
+    ],
+)
+def test_a_place_that_is_not_there_is_named(choice, message):
+    with pytest.raises(InputError, match=message):
+        resolve(**choice)
+
+
+def test_hub_without_a_network_ends_in_seconds_with_the_cure(command):
+    before = os.times()
+    run = command("train.py", *options(source="hub"))
+    after = os.times()
+    assert run.returncode == 2
+    assert run.stderr.decode().rstrip().endswith(" ".join(options(source="bundled")))  # the cure can be typed as it is
+    assert b"Traceback" not in run.stderr
+    computed_s = after.children_user + after.children_system - before.children_user - before.children_system
+    assert computed_s + HUB_TIMEOUT_S < 10  # a busy machine must not fail the test
+
+
+def test_provenance_pins_what_was_used(tmp_path):
+    hub = Sources(HUB_DATASET, HUB_MODEL).provenance()
+    assert (hub["source"], hub["data_revision"], hub["model_revision"]) == (
+        "hub",
+        REVISIONS[HUB_DATASET],
+        REVISIONS[HUB_MODEL],
+    )
+    bundled = Sources(BUNDLED, BUNDLED).provenance()
+    assert (bundled["source"], bundled["data"]) == ("bundled", "bundled")
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.csv").write_text("sentence,label\nHe runs.,1\n")
+    before = Sources(tmp_path, BUNDLED).provenance()["data_revision"]
+    (tmp_path / "train.csv").write_text("sentence,label\nHe run.,0\n")
+    assert Sources(tmp_path, BUNDLED).provenance()["data_revision"] != before
