@@ -16,13 +16,14 @@ can compare them. Keep the log as you keep the model's other secrets.
 
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from errors import InputError
@@ -109,8 +110,14 @@ def model_fields(predictor: Any) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=1)
+def second(number: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(number))
+
+
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    return f"{second(seconds)}.{rest // 1_000_000:03d}Z"
 
 
 def event(action: str, outcome: str, model: dict, **fields: Any) -> dict:
@@ -143,6 +150,7 @@ class Recorder:
         unknown = json.loads(predictor.tokenizer.to_str())["model"].get("unk_token")
         self.unknown = predictor.tokenizer.token_to_id(unknown) if unknown else None
         self.template = self._template()
+        self.series, self.number = os.urandom(8).hex(), itertools.count()  # the halves of an id, different in each line
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.predictor, name)
@@ -173,14 +181,18 @@ class Recorder:
             self.log.write(json.dumps(event("judge", "failure", self.model, error={"type": type(error).__name__})))
             raise
         duration = time.perf_counter_ns() - start  # of the call: its sentences share it
+        moment, lines = now(), []
         for encoding, judgement in zip(encodings, judged, strict=True):
+            fields = token_counts(encoding.ids, self.unknown)  # one dictionary, filled: this is on every request's bill
             shown = self.show(judgement["sentence"])
-            fields = token_counts(encoding.ids, self.unknown) | judgement | {
-                "@timestamp": now(), "id": os.urandom(16).hex(), "duration": duration, "batch_size": len(judged),
-                "acceptable": int(judgement["label"] == "acceptable"),
-                "truncated": "true" if encoding.overflowing else "false",
-                "shown": f",{json.dumps(shown, ensure_ascii=False)[1:-1]}" if shown else ""}  # fmt: skip
-            self.log.write(self.template % fields)
+            fields["@timestamp"], fields["id"] = moment, f"{self.series}{next(self.number):016x}"
+            fields["duration"], fields["batch_size"] = duration, len(judged)
+            fields["label"], fields["score"] = judgement["label"], judgement["score"]
+            fields["acceptable"] = int(judgement["label"] == "acceptable")
+            fields["truncated"] = "true" if encoding.overflowing else "false"
+            fields["shown"] = f",{json.dumps(shown, ensure_ascii=False)[1:-1]}" if shown else ""
+            lines.append(self.template % fields)
+        self.log.write("\n".join(lines))
         return judged
 
     def refused(self, status: int, reason: str) -> None:
@@ -192,9 +204,8 @@ class Recorder:
 
 def token_counts(ids: list[int], unknown: int | None) -> dict:
     """What a line says of the tokens `ids` of a sentence: their number, the unknown ones, and `BUCKETS` counts."""
-    vocabulary = [0] * BUCKETS
+    vocabulary, strange = [0] * BUCKETS, ids.count(unknown)
     for token in ids:
         vocabulary[token % BUCKETS] += 1
-    strange = ids.count(unknown)
     return {"tokens": len(ids), "unknown_tokens": strange, "unknown_share": round(strange / len(ids), 4),
             "vocabulary": vocabulary}  # fmt: skip
