@@ -12,5 +12,5 @@ for folder in ("tools", "images"):
 def pytest_collection_modifyitems(items):
     """With `--dist loadgroup`: a file's tests share its fixtures and one process, but each README goes its own way."""
     for item in items:
-        if item.path.name != "test_readmes.py":
+        if not item.get_closest_marker("own_way"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
