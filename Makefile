@@ -3,7 +3,7 @@
 # make site           install, then build the site of the course into site/
 # make pictures       install, then draw images/ anew, and take pictures of a run; needs some packages of Debian:
 #                     apt-get install chromium fonts-lato graphviz
-# make clean          remove what the demos and tests made, and the virtual environment
+# make clean          remove all that git ignores: demos, models and caches of the weeks, the virtual environment
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -113,6 +113,10 @@ def loop(folder: Path, models: Path, overrides: str) -> None:
     for name in SERVED:
         if not (models / name).is_file():
             raise InputError(f"{models / name} not found: run dvc repro first, or train, convert, and reference.py")
+    if folder.exists() and not (folder / "loop.py").is_file():
+        raise InputError(f"{folder} is there and is not of an earlier loop: choose another --folder")
+    if WEEK.is_relative_to(folder.resolve()):
+        raise InputError(f"{folder} holds this week: choose another --folder")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(WEEK, folder, ignore=LEFT_OUT)
     served, log = (folder / "served").absolute(), (folder / "logs/predictions.jsonl").absolute()

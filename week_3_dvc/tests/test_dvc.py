@@ -286,7 +286,9 @@ def test_ctrl_c_leaves_a_pipeline_that_can_be_run_again(copy):
         errors = process.stderr.read()
     assert process.returncode == 255
     assert "failed to reproduce 'train'" in errors
-    assert set(json.loads(dvc(copy, "status", "--json"))) == set(STAGES) - {"settings"}
+    changed = json.loads(dvc(copy, "status", "--json"))
+    assert "train" in changed
+    assert "settings" not in changed
     run(copy, "git", "checkout", "-q", ".")
     dvc(copy, "checkout", "--force")
     assert stages_run(dvc(copy, "repro")) == []
