@@ -18,7 +18,7 @@ from pathlib import Path
 
 import vl_convert
 
-from errors import friendly_errors
+from errors import InputError, friendly_errors
 from logbook import LOGS, read_log
 from panels import load_panels, sql, view
 
@@ -136,6 +136,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="default: %(default)s")
     parser.add_argument("--watch", nargs="?", type=int, const=10, default=0, metavar="SECONDS", help="make it anew")
     arguments = parser.parse_args()
+    if arguments.watch < 0:
+        raise InputError(f"--watch {arguments.watch}: give a number of seconds")
     while True:
         page, *pictures = make(arguments.log, arguments.output, arguments.watch)
         print(f"{page}" + (f" and {len(pictures)} pictures" if pictures else ""), flush=True)

@@ -60,10 +60,12 @@ def invoke_at(url: str, event: Any) -> Any:
     """
     request = urllib.request.Request(url.rstrip("/") + PATH, json.dumps(event).encode())
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        try:
+            answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        except HTTPError as error:  # the function could not start: Lambda's error object says why
+            answer = error
+        with answer:
             return json.load(answer)
-    except HTTPError as error:  # the function could not start: Lambda's error object says why
-        return json.load(error)
     except (OSError, ValueError) as error:
         raise InputError(f"no answer of the function at {url} ({error}): see `docker logs`") from None
 

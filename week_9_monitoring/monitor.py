@@ -127,7 +127,11 @@ def examine(reference: dict, model: str, rows: pd.DataFrame, alpha: float) -> li
 
 
 def write_events(report: list[dict], path: Path) -> None:
-    """The findings as events; their ids are the same in each run, so an index replaces what it has."""
+    """The findings as events; their ids are the same in each run, so an index replaces what it has.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
 
     def line(window: dict, action: str, name: str, **fields) -> str:
         identity = uuid.uuid5(uuid.NAMESPACE_URL, f"cola:{window['model']}:{window['from']}:{window['to']}:{name}").hex
@@ -135,14 +139,18 @@ def write_events(report: list[dict], path: Path) -> None:
                      event={"id": identity, "kind": "metric", "dataset": "cola.drift"})  # fmt: skip
         return json.dumps(made | {"@timestamp": window["to"]}) + "\n"
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8") as file:
-        for window in report:
-            for test, finding in window["tests"].items():
-                file.write(line(window, "drift-test", test, drift={"test": test} | finding))
-            if window.get("quality", {}).get("classes") == 2:
-                quality = {name: window["quality"][name] for name in ("mcc", "low", "high", "labels")}
-                file.write(line(window, "quality", "quality", quality=quality))
+    lines = []
+    for window in report:
+        for test, finding in window["tests"].items():
+            lines.append(line(window, "drift-test", test, drift={"test": test} | finding))
+        if window.get("quality", {}).get("classes") == 2:
+            quality = {name: window["quality"][name] for name in ("mcc", "low", "high", "labels")}
+            lines.append(line(window, "quality", "quality", quality=quality))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): choose another --output") from None
 
 
 def show(report: list[dict]) -> None:

@@ -69,6 +69,15 @@ def test_a_presigned_address_lends_one_object_without_an_account(cli, bucket):
     assert "any-secret" not in address
 
 
+def test_a_file_that_cannot_be_written_is_named(cli, bucket, tmp_path):
+    boto3.client("s3").put_object(Bucket=bucket, Key="model", Body=b"weights")
+    (tmp_path / "file").touch()
+    code, _, errors = cli(s3.main, "download", f"s3://{bucket}/model", tmp_path / "file" / "below")
+    assert code == 2
+    assert f"{tmp_path / 'file'}: " in errors
+    assert "give another file" in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
