@@ -102,6 +102,8 @@ class Browser:
         return value
 
     def type(self, text: str) -> None:
+        """Type into the field that has the focus, which a page that has just been loaded may be about to give."""
+        self.wait_for("document.activeElement !== document.body")
         self.call("Input.insertText", text=text)
 
     def press(self, key: str) -> None:
