@@ -82,8 +82,10 @@ class Browser:
         return bytes(message)
 
     def open(self, url: str) -> None:
+        """Load a page, until the field that it gives the focus to has it: what is typed before is lost."""
         self.call("Page.navigate", url=url)
-        self.wait_for("document.readyState === 'complete'")
+        focused = "(document.activeElement !== document.body || !document.querySelector('[autofocus]'))"
+        self.wait_for(f"document.readyState === 'complete' && {focused}")
 
     def evaluate(self, script: str):
         """The value of a JavaScript expression in the page."""
@@ -102,8 +104,6 @@ class Browser:
         return value
 
     def type(self, text: str) -> None:
-        """Type into the field that has the focus, which a page that has just been loaded may be about to give."""
-        self.wait_for("document.activeElement !== document.body")
         self.call("Input.insertText", text=text)
 
     def press(self, key: str) -> None:
