@@ -263,6 +263,32 @@ def test_a_build_without_a_whole_model_fails_with_the_cure(buildkit, damage, wee
     assert not docker("images", "--quiet", "cola-test-fails")
 
 
+def test_the_largest_layer_is_that_of_the_packages(image):
+    """The exercise with `docker history`."""
+    history = docker("history", "--no-trunc", "--human=false", "--format", "{{.Size}} {{.CreatedBy}}", image)
+    size, line = max((line.split(" ", 1) for line in history.splitlines()), key=lambda layer: int(layer[0]))
+    assert "COPY" in line
+    assert "/venv" in line
+    assert int(size) < 220 * MEGABYTE
+
+
+def test_a_change_of_the_page_builds_only_what_comes_after_it(week, tmp_path):
+    """The exercise with page.html, as BuildKit tells it."""
+    folder = Path(shutil.copytree(week, tmp_path / "week"))
+    tag = f"cola-test-{uuid.uuid4().hex[:8]}"
+    build(folder, tag)
+    with (folder / "page.html").open("a", encoding="utf-8") as page:
+        page.write("<!-- changed -->\n")
+    said = build(folder, tag)
+    docker("image", "rm", "--force", tag)
+    steps = dict(re.findall(r"(?m)^(#\d+) (?:\[\S+(?: \d/\d)?\] )(.*)$", said))
+    cached = {steps[step] for step in re.findall(r"(?m)^(#\d+) CACHED$", said)}
+    made = set(steps.values()) - cached
+    assert any("pip --python" in step for step in cached)
+    assert any(step.startswith("COPY page.html model[s]") for step in made)
+    assert not any("pip" in step for step in made if step.startswith("RUN"))
+
+
 def test_a_container_without_a_model_ends_with_the_cure(image):
     run = docker("run", "--rm", "--env", "MODEL=models/other.onnx", image, check=False)
     assert 'models/other.onnx not found: run "python convert_model_to_onnx.py" first' in run
