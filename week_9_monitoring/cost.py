@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errors import InputError, friendly_errors
 
-# In US dollars, without the free tier, taxes and traffic. Only the price of a request was read on AWS's page itself; the
+# In US dollars, without the free tier, taxes and traffic. Only the price of a request was read on AWS's own page; the
 # other two, which that page fills in by a script, are second-hand, from guides to it. All were read in 2026.
 PER_REQUEST = 0.20 / 1e6
 PER_GB_SECOND = 0.0000166667
