@@ -70,6 +70,17 @@ def test_a_workflow_is_green_in_a_fork_without_secrets_and_variables(workflow, e
     assert any(re.search(r"\b[A-Z]+(?:_[A-Z]+)+\b", remark) for remark in run.notices), run.notices
 
 
+@pytest.mark.parametrize("name", ["week_7_ecr", "week_8_serverless"])
+def test_another_branch_than_main_asks_for_no_role(name, forks, environment):
+    workflow = next(each for each in WORKFLOWS if each.stem == name)
+    event = forks(workflow).dispatch()
+    event.ref = "refs/heads/change"
+    variables = {"AWS_REGION": "eu-central-1", "AWS_BUCKET": "bucket", "ECR_REPOSITORY": "cola"}
+    run = forks(workflow).run(workflow, event, variables=variables, environment=environment[0])
+    assert not run.failures(), run.failures()
+    assert any("trusts the branch main only, this is change" in remark for remark in run.notices), run.notices
+
+
 @pytest.mark.docker
 @pytest.mark.skipif(not answers(), reason="no Docker engine answers")
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from errors import InputError, friendly_errors
 from sentences import LABELS, check, judgements, read_sentences, show
@@ -59,8 +59,8 @@ class ColaONNXPredictor:
         self.precision = metadata["precision"]  # of the weights: "int8" or "fp32"
         self.provenance = json.loads(metadata["provenance"])
 
-    def logits(self, sentences: Sequence[str], batch_size: int = 64) -> np.ndarray:
-        """Logits (N, 2), float32, of N sentences, in their order.
+    def encode(self, sentences: Sequence[str]) -> list[Encoding]:
+        """The tokens of N sentences, in their order.
 
         Raises:
             InputError: a sentence is blank or not valid Unicode.
@@ -70,7 +70,15 @@ class ColaONNXPredictor:
         for number, encoding in enumerate(encodings, start=1):
             if encoding.overflowing:
                 log.warning("sentence %d was cut after %d tokens", number, len(encoding))
-        logits = np.empty((len(sentences), 2), dtype=np.float32)
+        return encodings
+
+    def logits(self, sentences: Sequence[str], batch_size: int = 64) -> np.ndarray:
+        """Logits (N, 2), float32, of N sentences, in their order; raises what `encode` raises."""
+        return self.run(self.encode(sentences), batch_size)
+
+    def run(self, encodings: list[Encoding], batch_size: int = 64) -> np.ndarray:
+        """Logits (N, 2), float32, of N sentences of which the tokens are known."""
+        logits = np.empty((len(encodings), 2), dtype=np.float32)
         if self.precision == "int8":  # which rounds a batch by its largest number: alone, a sentence has one score
             batch_size = 1
         order = sorted(range(len(encodings)), key=lambda i: len(encodings[i]))  # like lengths pad each other least

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from errors import InputError, friendly_errors
 
-# In US dollars, without the free tier, taxes and traffic. The price of a request stood on AWS's page on 2026-09-20; the
-# other two, which that page fills in by a script, in guides to it of May 2026.
+# In US dollars, without the free tier, taxes and traffic. Only the price of a request was read on AWS's own page; the
+# other two, which that page fills in by a script, are second-hand, from guides to it. All were read in 2026.
 PER_REQUEST = 0.20 / 1e6
 PER_GB_SECOND = 0.0000166667
 PER_HTTP_API_REQUEST = 1.00 / 1e6
-PRICES = "prices of 2026: us-east-1, x86; today: aws.amazon.com/lambda/pricing, aws.amazon.com/api-gateway/pricing"
+PRICES = """prices as read in 2026, us-east-1, x86; those of seconds and of the HTTP API second-hand
+today's: aws.amazon.com/lambda/pricing, aws.amazon.com/api-gateway/pricing"""
 VOLUMES = (10_000, 1_000_000, 100_000_000)  # requests a month
 
 

@@ -4,7 +4,8 @@ python deploy.py 1234.dkr.ecr.us-east-1.amazonaws.com/cola@sha256:... [--canary 
 
 New code -> a published version -> smoke test of the version -> the alias moves -> smoke test of the alias; where
 something fails once the alias has moved, it goes back. Exit codes: 0 callers get the new version; 1 it failed, and they
-get the one from before; 2 it was refused. Running it again is safe. Credentials and region: as boto3 finds them.
+get the one from before, unless the message says that the alias did not go back; 2 it was refused. Running it again is
+safe. Credentials and region: as boto3 finds them.
 """
 
 import argparse
@@ -16,28 +17,21 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, WaiterError
-
+from aws import client, explained, hide_account
 from errors import InputError, friendly_errors
 from sentences import LABELS
 
 BY_DIGEST = re.compile(r"[\w./:-]+@sha256:[0-9a-f]{64}")
 HEALTH = {"version": "2.0", "headers": {}, "requestContext": {"http": {"method": "GET", "path": "/health",
                                                                        "sourceIp": "127.0.0.1"}}}  # fmt: skip
-CURES = {
-    "ExpiredTokenException": "the credentials have expired: log in again",
-    "UnrecognizedClientException": "the credentials are not valid: log in again",
-    "AccessDeniedException": "the role may not do this: give its name to template.yaml as DeployRole",
-    "ResourceNotFoundException": "no such function or alias in this region: deploy template.yaml first",
-    "ResourceConflictException": "another change of the function is under way: run this again when it is done",
-    "PreconditionFailedException": "somebody else moved the alias meanwhile: look who, then run this again",
-    "InvalidParameterValueException": "is the image in the registry of the function's own region?",
-}
 
 
 class DeploymentError(Exception):
     """The new version does not do what it should."""
+
+
+class StrandedError(Exception):
+    """Something failed, and then the alias did not go back: callers may get the new version."""
 
 
 def invoke(client: Any, function: str, qualifier: str, event: dict) -> Any:
@@ -78,8 +72,9 @@ class Deployment:
 
     def __init__(self, client: Any, metrics: Any, function: str, alias: str):
         self.client, self.metrics, self.function, self.alias = client, metrics, function, alias
-        self.before = client.get_alias(FunctionName=function, Name=alias)
-        self.revision = self.before["RevisionId"]
+        before = client.get_alias(FunctionName=function, Name=alias)
+        self.before, self.revision = before["FunctionVersion"], before["RevisionId"]
+        self.weights_before = before.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
 
     def publish(self, image: str) -> str:
         """Give the function new code, and return the number of the version with it, ready to be called."""
@@ -109,8 +104,7 @@ class Deployment:
         self.revision = answer["RevisionId"]
 
     def go_back(self) -> None:
-        routing = self.before.get("RoutingConfig", {})
-        self.move(self.before["FunctionVersion"], routing.get("AdditionalVersionWeights", {}))
+        self.move(self.before, self.weights_before)
 
     def errors(self, version: str, since: datetime) -> int:
         """How many invocations of a version through the alias failed since then, as far as CloudWatch knows by now."""
@@ -135,7 +129,7 @@ class Deployment:
         """
         say(f"{percent} % of the callers of {self.alias} get version {version} for {seconds:.0f} s")
         since = datetime.now(UTC)
-        self.move(self.before["FunctionVersion"], {version: percent / 100})
+        self.move(self.before, {version: percent / 100})
         while (left := seconds - (datetime.now(UTC) - since).total_seconds()) > 0:
             time.sleep(min(left, 15))
             if errors := self.errors(version, since):
@@ -153,8 +147,9 @@ def deploy(deployment: Deployment, image: str, allow_bundled: bool = False, cana
     Raises:
         InputError: the model was refused; the alias did not move.
         DeploymentError: it does not work; the alias is where it was before.
+        StrandedError: something failed, and the alias may be anywhere.
     """
-    alias, before = deployment.alias, deployment.before["FunctionVersion"]
+    alias, before = deployment.alias, deployment.before
     version = deployment.publish(image)
     say(f"published version {version}; {alias} is at {before}")
     provenance = deployment.check(version)
@@ -172,41 +167,40 @@ def deploy(deployment: Deployment, image: str, allow_bundled: bool = False, cana
             deployment.canary(version, canary, watch)
         deployment.move(version, {})
         deployment.check(alias)
-    except BaseException:  # Ctrl-C too
-        deployment.go_back()
+    except BaseException as cause:  # Ctrl-C too
+        try:
+            deployment.go_back()
+        except BaseException as second:
+            raise StrandedError(stranded(deployment, version, cause, second)) from second
         say(f"{alias} is back at {before}")
         raise
     say(f"{alias} is at {version}")
     return version
 
 
+def stranded(deployment: Deployment, version: str, cause: BaseException, second: BaseException) -> str:
+    """What failed at first, why the alias is not back, and the commands that say where it is and put it back."""
+    first, then = (str(error) or type(error).__name__ for error in (cause, second))  # Ctrl-C has no words
+    alias, before = deployment.alias, deployment.before
+    name = f"--function-name {deployment.function} --name {alias}"
+    routing = json.dumps({"AdditionalVersionWeights": deployment.weights_before})
+    return (
+        f"{first}\nand {alias} did not go back to {before}: {then}\n"
+        f"callers may get version {version}. See where {alias} is: aws lambda get-alias {name}\n"
+        f"unless somebody else moved it, put it back: "
+        f"aws lambda update-alias {name} --function-version {before} --routing-config '{routing}'"
+    )
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def cure(error: ClientError | BotoCoreError) -> str:
-    """What went wrong at AWS, where, and what to do."""
-    if isinstance(error, NoCredentialsError):
-        return "no credentials for AWS: log in, or set AWS_PROFILE"
-    if isinstance(error, NoRegionError):
-        return "no region: set AWS_DEFAULT_REGION"
-    said = str(error)
-    if isinstance(error, ClientError):
-        code = error.response["Error"]["Code"]
-        said = f"{error.operation_name}: {error.response['Error'].get('Message', code)}\n{CURES.get(code, code)}"
-    return without_account(said)
-
-
-def without_account(text: str) -> str:
-    """A text without the number of an account: what is printed ends up in public logs."""
-    return re.sub(r"(?<!\d)\d{12}(?!\d)", "ACCOUNT", text)
 
 
 def by_digest(image: str) -> str:
     """The image, if its name says which one it is for ever; raises `InputError` if not."""
     if not BY_DIGEST.fullmatch(image):
         said = f"{image} is not an image by digest (...@sha256:...): give the reference that ecr.py printed"
-        raise InputError(without_account(said))
+        raise InputError(hide_account(said))
     return image
 
 
@@ -227,16 +221,16 @@ def main() -> None:
     parser.add_argument("--allow-bundled", action="store_true", help="deploy a model trained on the stand-ins, too")
     arguments = parser.parse_args()
     try:
-        deployment = Deployment(boto3.client("lambda"), boto3.client("cloudwatch"), arguments.function, arguments.alias)
-        version = deploy(deployment, arguments.image, arguments.allow_bundled, arguments.canary, arguments.watch)
+        with explained(f"function {arguments.function}"):
+            deployment = Deployment(client("lambda"), client("cloudwatch"), arguments.function, arguments.alias)
+            version = deploy(deployment, arguments.image, arguments.allow_bundled, arguments.canary, arguments.watch)
         print(f"{arguments.function}:{version}")
     except DeploymentError as failure:
-        say(without_account(f"error: the new version does not work: {failure}"))
+        say(hide_account(f"error: the new version does not work: {failure}"))
         sys.exit(1)
-    except WaiterError as error:
-        raise InputError(f"the function did not get ready: {error}") from error
-    except (ClientError, BotoCoreError) as error:
-        raise InputError(cure(error)) from error
+    except StrandedError as failure:
+        say(hide_account(f"error: {failure}"))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Clients of AWS, and its refusals in words that say what to do: for s3.py, ecr.py and stack.py.
+"""Clients of AWS, and its refusals in words that say what to do: for s3.py, ecr.py, stack.py and deploy.py.
 
 Account, region and keys come from where all of AWS's tools take them (`aws configure sso`, a role of GitHub's, ...).
 With AWS_ENDPOINT_URL the same commands talk to a stand-in.
@@ -33,10 +33,15 @@ WAYS_OUT = {  # code of an answer of AWS, or name of an error of its library: th
     "PartialCredentialsError": WRONG_KEYS,
     "ProfileNotFound": WRONG_KEYS,
     "AccessDenied": "the role or user lacks this right: see the role's policies in cloudformation.yaml",
-    "AccessDeniedException": "the role or user lacks this right: see the role's policies in cloudformation.yaml",
+    "AccessDeniedException": "the role or user lacks this right: see cloudformation.yaml or template.yaml (DeployRole)",
     "403": "the role or user lacks this right, or the keys have expired",
     "NoSuchBucket": 'make it ("python stack.py deploy"), or correct its name',
     "RepositoryNotFoundException": f'make it ("python stack.py deploy"), or correct its name; {REGION}',
+    "ResourceNotFoundException": "no such function or alias in this region: deploy template.yaml first",
+    "ResourceConflictException": "another change of the function is under way: run this again when it is done",
+    "PreconditionFailedException": "somebody else moved the alias meanwhile: look who, then run this again",
+    "InvalidParameterValueException": "is the image in the registry of the function's own region?",
+    "WaiterError": "the function did not get ready: its page in the console of Lambda says why",
     "PermanentRedirect": REGION,
     "AuthorizationHeaderMalformed": REGION,
     "IllegalLocationConstraintException": REGION,

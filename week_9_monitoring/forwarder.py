@@ -10,8 +10,9 @@ Nothing is lost, and nothing is there twice:
     - what can never be indexed goes to the dead-letter bucket, with the reason; the others go on
     - if all that does not help, the function fails, and Lambda calls it again, and then keeps the call in a queue
 
-Environment variables: ENDPOINT, https://...; DEAD_LETTER_BUCKET; API_KEY, of Elasticsearch; without that, and in
-Lambda, requests are signed with the role of the function. Standard library and boto3 only: the file is the zip.
+Environment variables: ENDPOINT, https://...; DEAD_LETTER_BUCKET; API_KEY, of Elasticsearch. Without that, requests are
+signed: in Lambda with the role of the function, by hand, where they go to a domain of AWS, with your credentials.
+Standard library and boto3 only: the file is the zip.
 """
 
 import argparse
@@ -46,6 +47,10 @@ class Document(NamedTuple):
 
 class GiveUpError(Exception):
     """The cluster does not take anything: the call fails, and is made again later."""
+
+
+class UnsignedError(Exception):
+    """A request is to be signed, and there are no credentials or no region to do it with."""
 
 
 def lambda_handler(call: dict, context) -> dict:
@@ -177,24 +182,44 @@ def halves(documents: list[Document], endpoint: str, deadline: float, reason: st
 def post(body: bytes, endpoint: str) -> list[tuple[int, str]]:
     """Make one bulk request; returns the HTTP status of each event, and what is wrong with it."""
     request = urllib.request.Request(f"{endpoint}/_bulk", body, {"Content-Type": "application/x-ndjson"})
-    if key := os.environ.get("API_KEY"):
-        request.add_header("Authorization", f"ApiKey {key}")
-    elif "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-        sign(request)
+    authorize(request)
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         items = [item["index"] for item in json.loads(answer.read())["items"]]
     return [(int(item["status"]), json.dumps(item.get("error"))) for item in items]
 
 
+def authorize(request: urllib.request.Request) -> None:
+    """Say in a request who asks: by API_KEY, or by a signature where the function asks, or a domain of AWS is asked.
+
+    Raises:
+        UnsignedError: there is nothing to sign it with.
+    """
+    if key := os.environ.get("API_KEY"):
+        request.add_header("Authorization", f"ApiKey {key}")
+    elif "AWS_LAMBDA_FUNCTION_NAME" in os.environ or request.host.endswith(".es.amazonaws.com"):
+        sign(request)
+
+
 def sign(request: urllib.request.Request) -> None:
-    """Sign a request to OpenSearch with AWS credentials, in the function those of its role."""
+    """Sign a request to OpenSearch with AWS credentials, in the function those of its role.
+
+    Raises:
+        UnsignedError: there are none, or no region.
+    """
     import boto3
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
+    from botocore.exceptions import BotoCoreError, NoRegionError
 
-    session = boto3.Session()
     signed = AWSRequest(request.get_method(), request.full_url, dict(request.header_items()), request.data)
-    SigV4Auth(session.get_credentials(), "es", session.region_name).add_auth(signed)
+    try:
+        session = boto3.Session()
+        if not session.region_name:
+            raise NoRegionError
+        SigV4Auth(session.get_credentials(), "es", session.region_name).add_auth(signed)
+    except BotoCoreError as error:
+        cure = 'sign in ("aws configure sso"), and set AWS_DEFAULT_REGION to the region of the domain'
+        raise UnsignedError(f"cannot sign a request to {request.host}: {error}: {cure}") from error
     for name, value in signed.headers.items():
         request.add_header(name, value)
 
@@ -224,6 +249,8 @@ def main() -> None:
             from_files(arguments.log, arguments.endpoint.rstrip("/"), lambda line: print(line, file=sys.stderr))
         except GiveUpError as error:
             raise InputError(f"{error}. Is it running, and is API_KEY set?") from None
+        except UnsignedError as error:
+            raise InputError(str(error)) from None
         except OSError as error:
             raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
 

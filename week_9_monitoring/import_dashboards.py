@@ -10,7 +10,6 @@ API_KEY; requests to a domain of AWS are signed with your credentials. Standard 
 import argparse
 import http.client
 import json
-import os
 import sys
 import time
 import urllib.error
@@ -19,7 +18,7 @@ import uuid
 from pathlib import Path
 
 from errors import InputError, friendly_errors
-from forwarder import sign
+from forwarder import UnsignedError, authorize
 
 KIBANA = Path(__file__).with_name("kibana")
 PAUSE = 2  # s, between two questions whether it is up
@@ -31,12 +30,10 @@ def ask(method: str, url: str, body: bytes | None = None, kind: str = "applicati
     Raises:
         InputError: it refuses.
         ConnectionError: it is not up yet, or what answers there is something else.
+        UnsignedError: it is a domain of AWS, and there are no credentials to sign with, or no region.
     """
     request = urllib.request.Request(url, body, {"Content-Type": kind, "kbn-xsrf": "1", "osd-xsrf": "1"}, method=method)
-    if key := os.environ.get("API_KEY"):
-        request.add_header("Authorization", f"ApiKey {key}")
-    elif request.host.endswith(".es.amazonaws.com"):
-        sign(request)
+    authorize(request)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())
@@ -44,7 +41,7 @@ def ask(method: str, url: str, body: bytes | None = None, kind: str = "applicati
         told = error.read().decode(errors="replace")[:500]
         if error.code in (502, 503, 504):
             raise ConnectionError(f"HTTP {error.code}: {told}") from None
-        cure = "; set API_KEY" if error.code in (401, 403) else ""
+        cure = "; set API_KEY; a domain of AWS lets in its ReaderArn only" if error.code in (401, 403) else ""
         raise InputError(f"{method} {url}: HTTP {error.code}: {told}{cure}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise ConnectionError(repr(error)) from None
@@ -100,6 +97,8 @@ def main() -> None:
         print(f"{number} objects imported: {kibana}/app/dashboards#/view/cola")
     except ConnectionError as error:
         raise InputError(f"the connection broke: {error}. Try again") from None
+    except UnsignedError as error:
+        raise InputError(str(error)) from None
     except (KeyError, TypeError, AttributeError):
         raise InputError(f"what answers at {cluster} or {kibana} is not a cluster and its dashboards") from None
 

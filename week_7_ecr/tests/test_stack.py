@@ -65,7 +65,8 @@ def test_images_are_scanned_and_tags_never_change():
     assert repository["ImageTagMutability"] == "IMMUTABLE"
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
     rules = yaml.safe_load(repository["LifecyclePolicy"]["LifecyclePolicyText"])["rules"]
-    assert [rule["selection"]["tagStatus"] for rule in rules] == ["untagged", "any"]
+    chosen = [rule["selection"].get("tagPatternList", rule["selection"]["tagStatus"]) for rule in rules]
+    assert chosen == ["untagged", ["run-*"], ["lambda-*"]]
 
 
 def test_the_role_trusts_whom_trust_policy_prints():

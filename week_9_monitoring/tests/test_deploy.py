@@ -141,6 +141,28 @@ def test_the_alias_goes_back_where_the_version_fails_behind_it(world, capsys):
     assert world.deploy() == world.version == "2"  # the same image again, mended by whatever had failed
 
 
+@pytest.mark.parametrize("cause", [deploy.DeploymentError("no judgement"), KeyboardInterrupt("Ctrl-C")])
+def test_an_alias_that_does_not_go_back_is_named_with_what_failed_first(world, monkeypatch, cli, cause):
+    def check(deployment, qualifier):
+        if qualifier == "live":
+            raise cause
+        return {"source": "hub", "model": "electra"}
+
+    def refuse(deployment):
+        message = f"Rate exceeded for arn:aws:lambda:us-east-1:{REPOSITORY[:12]}:function:cola"
+        raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": message}}, "UpdateAlias")
+
+    monkeypatch.setattr(deploy.Deployment, "check", check)
+    monkeypatch.setattr(deploy.Deployment, "go_back", refuse)
+    code, out, said = cli(deploy.main, NEW)
+    assert (code, out, world.version) == (1, "", "2")
+    assert f"error: {cause}\nand live did not go back to 1: " in said
+    assert "Rate exceeded" in said
+    assert "callers may get version 2" in said
+    assert "aws lambda update-alias --function-name cola --name live --function-version 1 --routing-config '{" in said
+    assert REPOSITORY[:12] not in said
+
+
 def test_a_deployment_of_what_is_there_already_changes_nothing(world):
     world.deploy()
     world.moves.clear()
@@ -239,8 +261,8 @@ def test_expired_credentials_are_named(world, monkeypatch, cli):
     monkeypatch.setattr(deploy, "Deployment", expired)
     code, _, said = cli(deploy.main, NEW)
     assert code == 2
-    assert "GetAlias" in said
-    assert "log in again" in said
+    assert "function cola: GetAlias" in said
+    assert "sign in again" in said
 
 
 def test_without_credentials_or_region_the_cure_is_named(monkeypatch, cli, tmp_path):
@@ -249,6 +271,6 @@ def test_without_credentials_or_region_the_cure_is_named(monkeypatch, cli, tmp_p
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    assert "set AWS_DEFAULT_REGION" in cli(deploy.main, NEW)[2]
+    assert "export AWS_DEFAULT_REGION" in cli(deploy.main, NEW)[2]
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    assert "no credentials" in cli(deploy.main, NEW)[2]
+    assert "Unable to locate credentials: look at AWS_PROFILE" in cli(deploy.main, NEW)[2]

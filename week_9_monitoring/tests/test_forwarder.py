@@ -22,6 +22,7 @@ import forwarder
 from cluster import a_cluster
 from conftest import WEEK
 from forwarder import GiveUpError, lambda_handler
+from stand_ins import no_account_fixture  # noqa: F401
 
 EVENTS = 100_000
 ACCOUNT, REGION = "123456789012", "us-east-1"
@@ -267,6 +268,17 @@ def test_files_are_forwarded_by_hand(cluster, tmp_path, command):
     assert done.returncode == 2
     assert done.stderr.decode().startswith("error: 2 events not taken by http://127.0.0.1:")
     assert command("forwarder.py", tmp_path / "no.jsonl").returncode == 2
+
+
+@pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION"])
+def test_by_hand_too_requests_to_a_domain_of_aws_are_signed_or_it_is_said_why_not(tmp_path, cli, monkeypatch, missing):
+    (tmp_path / "log.jsonl").write_text(line(1), encoding="utf-8")
+    monkeypatch.delenv(missing)
+    endpoint = "https://search-cola.eu-central-1.es.amazonaws.com"
+    code, _, err = cli(forwarder.main, tmp_path / "log.jsonl", "--endpoint", endpoint)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot sign a request to search-cola.eu-central-1.es.amazonaws.com" in err
+    assert "sign in" in err
 
 
 def test_the_zip_needs_no_other_file(tmp_path):

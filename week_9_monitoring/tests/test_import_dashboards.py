@@ -15,6 +15,7 @@ import pytest
 
 import import_dashboards
 from conftest import WEEK
+from stand_ins import no_account_fixture  # noqa: F401
 
 NDJSON = (WEEK / "kibana/dashboard.ndjson").read_bytes()
 NEWEST = {  # that OpenSearch Dashboards takes: the versions of its migrations
@@ -134,6 +135,17 @@ def test_a_refusal_is_told_with_its_cure(importing, server, monkeypatch):
     assert (code, "HTTP 401" in err, "set API_KEY" in err) == (2, True, True)
     monkeypatch.setenv("API_KEY", "secret")
     assert importing()[0] == 0
+
+
+@pytest.mark.parametrize(("missing", "said"), [
+    ("AWS_ACCESS_KEY_ID", "Unable to locate credentials"),
+    ("AWS_SECRET_ACCESS_KEY", "Partial credentials found"),
+    ("AWS_DEFAULT_REGION", "You must specify a region"),
+])  # fmt: skip
+def test_what_is_lacking_to_sign_is_told_with_its_cure(cli, server, monkeypatch, missing, said):
+    monkeypatch.delenv(missing)
+    code, _, err = cli(import_dashboards.main, "--cluster", "https://search-cola.eu-central-1.es.amazonaws.com")
+    assert (code, said in err, "sign in" in err, "set AWS_DEFAULT_REGION" in err) == (2, True, True, True)
 
 
 def test_what_was_not_imported_is_told(server):
