@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+import yaml
 
 from pages import changes
 from weeks import ladder_now
@@ -12,6 +14,17 @@ ROOT = Path(__file__).resolve().parent.parent
 WEEKS = ladder_now(ROOT)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"(?m)^\| \[(\d)\]\((\w+)/README\.md\) \|.*\| ([^|]*) \| ([^|]*) ?\|$", README)
+
+
+def test_the_badges_are_true():
+    badges = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README.split("\nTen folders")[0])
+    (workflow,), (versions,), (licence,) = (
+        [match for badge in badges for match in re.findall(pattern, badge)]
+        for pattern in (r"actions/workflows/(.+)/badge\.svg", r"badge/python-(.+)-blue", r"badge/licence-(.+)-blue")
+    )
+    jobs = yaml.safe_load((ROOT / ".github/workflows" / workflow).read_text(encoding="utf-8"))["jobs"]
+    assert unquote(versions).split("_|_") == jobs["week"]["strategy"]["matrix"]["python"]
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith(f"{licence} License")
 
 
 def test_every_week_has_its_row():

@@ -28,7 +28,7 @@ from weeks import Week, ladder_now
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = (".png", ".jpeg", ".jpg", ".gif", ".svg")
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
-BADGE = re.compile(r"\[?!\[[^\]]*\]\(https?:[^)]*\)(\]\([^)]*\))?[ \n]?")  # a picture that lies on another host
+BADGE = re.compile(r"\[?!\[[^\]]*\]\((https?:|\.\./\.\./)[^)]*\)(\]\([^)]*\))?[ \n]?")  # a picture on another host
 SHOWN_LINES, SHOWN_COLUMNS = 2000, 500  # of a file; more is data, which nobody reads in two columns
 
 
