@@ -7,10 +7,8 @@ python train.py --resume            # go on with a run that was interrupted
 
 import argparse
 import contextlib
-import logging
 import shlex
 import sys
-import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -29,10 +27,6 @@ from sources import resolve
 # A pretrained encoder needs little and careful training; an untrained one needs more of both.
 FINE_TUNING = {"epochs": 5, "learning_rate": 1e-4}
 FROM_SCRATCH = {"epochs": 6, "learning_rate": 1e-3}
-
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-for hint in ("Checkpoint directory .* exists", ".* does not have many workers", ".*LeafSpec"):  # all as meant here
-    warnings.filterwarnings("ignore", hint)
 
 
 def train(arguments: argparse.Namespace) -> dict:
