@@ -96,7 +96,7 @@ def _train(arguments: argparse.Namespace, output: Path) -> dict:
     rows = data.corpus["validation"]
     scores = ColaPredictor(best).scores(rows["sentence"].tolist())
     results = evaluate(scores, data.corpus, sources.data)
-    write_report(reports, results, scores, rows, report.history)
+    write_report(reports, results, scores, rows, provenance, report.history)
     log_report(logger, results, scores, rows)
     log_checkpoint(logger, best, provenance)
     last.unlink(missing_ok=True)

@@ -128,7 +128,7 @@ def _train(cfg: Config, output: Path, reports: Path) -> dict | None:
     rows = data.corpus["validation"]
     scores = ColaPredictor(best).scores(rows["sentence"].tolist())
     results = evaluate(scores, data.corpus, sources.data)
-    write_report(reports, results, scores, rows, report.history)
+    write_report(reports, results, scores, rows, provenance, report.history)
     log_report(logger, results, scores, rows)
     log_checkpoint(logger, best, provenance)
     last.unlink(missing_ok=True)
