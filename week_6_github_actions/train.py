@@ -89,10 +89,11 @@ def _train(cfg: Config, output: Path, reports: Path) -> dict | None:
         provenance=provenance,
     )
     parameters = sum(p.numel() for p in model.parameters())
+    share = "" if cfg.training.batches == 1 else f"{100 * cfg.training.batches:g}% of "
     plural = "" if settings["epochs"] == 1 else "s"
     print(
         f"training {provenance['model']} ({parameters / 1e6:.1f} M parameters) on "
-        f"{len(data.corpus['train']):,} sentences, {settings['epochs']} epoch{plural}",
+        f"{share}{len(data.corpus['train']):,} sentences, {settings['epochs']} epoch{plural}",
         file=sys.stderr,
     )
 
@@ -196,11 +197,17 @@ def main(cfg: Config) -> float | None:
     try:  # a run of a sweep that cannot work does not end the others
         if cfg.training.devices * cfg.training.num_nodes > 1:
             raise InputError("a sweep is made of runs on one process: leave out training=ddp, or -m")
+        cfg.name += f"-{HydraConfig.get().job.num}"  # as in the leaderboard
         return train(cfg, Path(HydraConfig.get().runtime.output_dir))["model"]["mcc"]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return None
+    except KeyboardInterrupt:
+        with friendly_errors():  # here, as the launcher may have put us into a process of our own
+            finished = f"what has finished lies in {HydraConfig.get().sweep.dir}/"
+            raise KeyboardInterrupt(f"{finished}; start the sweep again") from None
 
 
 if __name__ == "__main__":
-    main()
+    with friendly_errors():  # Ctrl-C may find a sweep between its runs
+        main()
