@@ -9,27 +9,28 @@ from errors import InputError
 LABELS = ["unacceptable", "acceptable"]  # the index is CoLA's class id
 
 
-def check(sentences: Iterable[str]) -> None:
-    """Raise `InputError`, naming the number of the sentence, where one is blank or not valid Unicode."""
+def check(sentences: Iterable[str], name: str = "sentence {}") -> None:
+    """Raise `InputError`, naming the sentence by its number, where one is blank or not valid Unicode."""
     for number, sentence in enumerate(sentences, start=1):
         if not sentence.strip():
-            raise InputError(f"sentence {number} is blank: give a sentence to judge")
+            raise InputError(f"{name.format(number)} is blank: give a sentence to judge")
         if any("\ud800" <= character <= "\udfff" for character in sentence):
-            raise InputError(f"sentence {number} is not UTF-8: save or type it as UTF-8")
+            raise InputError(f"{name.format(number)} is not UTF-8: save or type it as UTF-8")
 
 
 def read_sentences(arguments: list[str]) -> list[str]:
-    """The sentences on the command line, or else those on standard input, one a line."""
+    """The sentences on the command line, or else those on standard input, one a line; blank lines may end it."""
     if arguments:
         return arguments
     if sys.stdin.isatty():
         print("type sentences, one a line, and end with Ctrl-D", file=sys.stderr)
     lines = sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape").split("\n")
     lines = [line.removesuffix("\r") for line in lines]
-    if lines[-1] == "":
+    while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
         raise InputError("no sentences: give them as arguments, or one a line on standard input")
+    check(lines, "line {} of standard input")
     return lines
 
 

@@ -7,10 +7,8 @@ python train.py --resume            # go on with a run that was interrupted
 
 import argparse
 import contextlib
-import logging
 import shlex
 import sys
-import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -29,10 +27,6 @@ from sources import resolve
 # A pretrained encoder needs little and careful training; an untrained one needs more of both.
 FINE_TUNING = {"epochs": 5, "learning_rate": 1e-4}
 FROM_SCRATCH = {"epochs": 6, "learning_rate": 1e-3}
-
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-for hint in ("Checkpoint directory .* exists", ".* does not have many workers", ".*LeafSpec"):  # all as meant here
-    warnings.filterwarnings("ignore", hint)
 
 
 def train(arguments: argparse.Namespace) -> dict:
@@ -64,9 +58,10 @@ def _train(arguments: argparse.Namespace, output: Path) -> dict:
         provenance=provenance,
     )
     parameters = sum(p.numel() for p in model.parameters())
+    plural = "" if settings["epochs"] == 1 else "s"
     print(
         f"training {provenance['model']} ({parameters / 1e6:.1f} M parameters) on "
-        f"{len(data.corpus['train']):,} sentences, {settings['epochs']} epochs",
+        f"{len(data.corpus['train']):,} sentences, {settings['epochs']} epoch{plural}",
         file=sys.stderr,
     )
 
@@ -99,9 +94,11 @@ def fit(trainer: pl.Trainer, model: ColaModel, data: DataModule, last: Path, res
     try:
         trainer.fit(model, data, ckpt_path=last if resume else None, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
-        again = shlex.join([*sys.argv[1:], "--resume"])
-        kept = f"go on with: python train.py {again}" if last.exists() else "nothing to keep"
-        raise KeyboardInterrupt(kept) from None
+        if not resume and trainer.current_epoch == 0:  # a last.ckpt, if there is one, is an earlier run's
+            advice = "the first epoch had not ended, nothing to keep; start again without --resume"
+        else:
+            advice = f"go on with: python train.py {shlex.join(sys.argv[1:] + ['--resume'] * (not resume))}"
+        raise KeyboardInterrupt(advice) from None
 
 
 def recorded(settings: dict) -> dict:
@@ -118,7 +115,7 @@ def check_same_run(last: Path, now: dict) -> None:
         before = torch.load(last, map_location="cpu", weights_only=True)["hyper_parameters"]["provenance"]
         before = before | before.pop("settings")
     except Exception as error:
-        raise InputError(f"{last} is damaged: delete it and train without --resume ({error})") from error
+        raise InputError(f"{last} is damaged: delete it and train without --resume") from error
     now = now | now["settings"]
     for name in sorted(now.keys() - {"settings", "git_revision"}):
         if before.get(name) != now[name]:
@@ -156,23 +153,22 @@ def seed(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description="Train the acceptability classifier.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    tuned = "; default: {} for a pretrained encoder, {} for an untrained one"
+    parser = argparse.ArgumentParser(description="Train the acceptability classifier.")
+    default, tuned = "; default: %(default)s", "; default: {} for a pretrained encoder, {} for an untrained one"
     epochs, rate = ((FINE_TUNING[n], FROM_SCRATCH[n]) for n in ("epochs", "learning_rate"))
-    parser.add_argument("--source", choices=["auto", "hub", "bundled"], default="auto", help="of data and encoder")
+    parser.add_argument("--source", choices=["auto", "hub", "bundled"], default="auto",
+                        help="of data and encoder" + default)  # fmt: skip
     parser.add_argument("--data", metavar="DIR", help="folder with train.csv and validation.csv")
     parser.add_argument("--model", metavar="DIR|NAME", help="encoder: a folder, a name on the Hub, or bundled")
     parser.add_argument("--epochs", type=positive(int), help="at most" + tuned.format(*epochs))
     parser.add_argument("--learning-rate", type=positive(float), help="peak" + tuned.format(*rate))
-    parser.add_argument("--batch-size", type=positive(int), default=32, help="sentences")
-    parser.add_argument("--max-length", type=positive(int), default=128, help="tokens; what is longer is cut")
-    parser.add_argument(
-        "--patience", type=positive(int), default=5, help="epochs without a better val/mcc before stopping"
-    )
-    parser.add_argument("--seed", type=seed, default=0)
-    parser.add_argument("--output", default="models", metavar="DIR", help="where the checkpoints go")
+    parser.add_argument("--batch-size", type=positive(int), default=32, help="sentences" + default)
+    parser.add_argument("--max-length", type=positive(int), default=128,
+                        help="tokens; what is longer is cut" + default)  # fmt: skip
+    parser.add_argument("--patience", type=positive(int), default=5,
+                        help="epochs without a better val/mcc before stopping" + default)  # fmt: skip
+    parser.add_argument("--seed", type=seed, default=0, help="of weights, shuffling and dropout" + default)
+    parser.add_argument("--output", default="models", metavar="DIR", help="where the checkpoints go" + default)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     return parser
 

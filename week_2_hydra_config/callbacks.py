@@ -1,9 +1,11 @@
-"""What happens around the training loop: safe checkpoints, and a line of numbers an epoch."""
+"""What happens around the training loop: safe checkpoints, a line of numbers an epoch, and Lightning's hints unsaid."""
 
+import logging
 import math
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -12,6 +14,10 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from errors import InputError
+
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+for hint in ("Checkpoint directory .* exists", ".* does not have many workers", ".*LeafSpec"):  # all as meant here
+    warnings.filterwarnings("ignore", hint)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

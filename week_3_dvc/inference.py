@@ -34,15 +34,17 @@ class ColaPredictor:
     """
 
     def __init__(self, path: str | Path = CHECKPOINT):
+        if Path(path).is_dir():
+            raise InputError(f"{path} is a folder: name a file in it")
         if not Path(path).is_file():
             raise InputError(f'{path} not found: run "python train.py" first')
         try:
             self.model = ColaModel.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise InputError(f'{path} is damaged or of another model ({reason}): run "python train.py"') from error
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f'{path} is not a checkpoint of ColaModel: run "python train.py"') from error
+        except PermissionError as error:
+            raise InputError(f"{path} cannot be read: check its permissions") from error
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, AttributeError) as error:
+            cure = 'run "python train.py"'
+            raise InputError(f"{path} is not a checkpoint of this project, or is damaged: {cure}") from error
         self.provenance = self.model.hparams.provenance
         self.tokenizer = Tokenizer.from_str(self.model.hparams.tokenizer_json)
 

@@ -1,6 +1,7 @@
 """What the trained model gets right and wrong, as plots and tables in a folder: for readers without any account.
 
 metrics.json            accuracy, precision, recall, F1 and MCC, beside the majority baseline
+provenance.json         the settings of the training, and where data, encoder and code came from
 confusion_matrix.png    labels against answers
 roc.png                 the trade-off between the two kinds of mistake
 calibration.png         is a score of 0.8 right 8 times in 10?
@@ -25,7 +26,12 @@ BLUE, ORANGE, GREY = "#3b6ea5", "#d9822b", "#888888"
 
 
 def write_report(
-    folder: Path, results: dict, scores: np.ndarray, rows: pd.DataFrame, history: list[dict] | None = None
+    folder: Path,
+    results: dict,
+    scores: np.ndarray,
+    rows: pd.DataFrame,
+    provenance: dict,
+    history: list[dict] | None = None,
 ) -> None:
     """Write the files named above.
 
@@ -34,11 +40,13 @@ def write_report(
         results: what `evaluate` returned.
         scores: P(acceptable) (N,).
         rows: the validation set, columns `sentence` and `label`, N rows.
+        provenance: of the model, as its checkpoint holds it.
         history: one dictionary of metrics an epoch; None where there was no training, and then no curves.
     """
     folder.mkdir(parents=True, exist_ok=True)
     labels = rows["label"].to_numpy()  # (N,)
-    (folder / "metrics.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    for name, content in (("metrics.json", results), ("provenance.json", provenance)):
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     wrong_sentences(scores, rows).to_csv(folder / "wrong_sentences.csv", index=False)
     plot_confusion(confusion(scores, labels)).savefig(folder / "confusion_matrix.png", dpi=150)
     plot_roc(roc(scores, labels), area_under_roc(scores, labels)).savefig(folder / "roc.png", dpi=150)

@@ -31,10 +31,13 @@ def start_run(name: str, settings: dict, run_id: str | None = None) -> WandbLogg
         run_id: of the interrupted run that this one goes on with.
 
     Raises:
-        InputError: there is a login, and W&B refuses it or cannot be reached.
+        InputError: WANDB_MODE is misspelt, or there is a login, and W&B refuses it or cannot be reached.
     """
+    mode = os.environ.get("WANDB_MODE", "")
+    if mode not in ("", "online", "offline", "disabled"):
+        raise InputError(f"WANDB_MODE={mode}: choose online, offline or disabled")
     try:
-        mode = os.environ.get("WANDB_MODE") or ("online" if wandb.login(prompt=False, verify=False) else "offline")
+        mode = mode or ("online" if wandb.login(prompt=False, verify=False) else "offline")
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             name=name,

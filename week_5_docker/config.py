@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import ConfigKeyError
 from pytorch_lightning.accelerators import AcceleratorRegistry
 
 from errors import InputError
@@ -63,12 +64,16 @@ SHARES = ("training.warmup_fraction", "training.batches", "training.weight_decay
 
 
 def check(cfg: Config) -> None:
-    """Refuse values that have the right type and make no sense; the message names the key.
+    """Refuse keys that are none of the above, and values that have the right type and make no sense, by name.
 
     Raises:
-        InputError: a count or a rate is not above 0, a share is not between 0 and 1, `source` is unknown, or a batch
-            cannot be shared evenly by the processes.
+        InputError: a key was added with `+`, a count or a rate is not above 0, a share is not between 0 and 1,
+            `source` is unknown, or a batch cannot be shared evenly by the processes.
     """
+    try:
+        OmegaConf.merge(Config, OmegaConf.to_container(cfg))  # Hydra itself lets `+key=value` through
+    except ConfigKeyError as error:
+        raise InputError(f"{error.full_key} is no setting: python train.py --help shows all") from None
     if cfg.source not in ("auto", "hub", "bundled"):
         raise InputError(f"source={cfg.source}: choose auto, hub or bundled")
     for key in ABOVE_0:

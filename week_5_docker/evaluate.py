@@ -6,6 +6,7 @@ python evaluate.py --json
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,8 @@ def main() -> None:
     corpus = load_corpus(place)
     scores = predictor.scores(corpus["validation"]["sentence"].tolist())
     results = evaluate(scores, corpus, place)
-    write_report(Path(arguments.reports), results, scores, corpus["validation"])
+    write_report(Path(arguments.reports), results, scores, corpus["validation"], predictor.provenance)
+    print(f"plots: {arguments.reports}/", file=sys.stderr)
     print(json.dumps(results, indent=2) if arguments.json else table(results))
 
 

@@ -9,10 +9,8 @@ The keys stand in configs/, their types in config.py; `python train.py --help` s
 """
 
 import contextlib
-import logging
 import shlex
 import sys
-import warnings
 from pathlib import Path
 
 import hydra
@@ -40,10 +38,6 @@ from tracking import log_checkpoint, log_report, start_run
 # needs more of both.
 FINE_TUNING = {"epochs": 5, "learning_rate": 1e-4}
 FROM_SCRATCH = {"epochs": 6, "learning_rate": 1e-3}
-
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-for hint in ("Checkpoint directory .* exists", ".* does not have many workers", ".*LeafSpec"):  # all as meant here
-    warnings.filterwarnings("ignore", hint)
 
 
 def train(cfg: Config, folder: Path) -> dict | None:
@@ -95,9 +89,11 @@ def _train(cfg: Config, output: Path, reports: Path) -> dict | None:
         provenance=provenance,
     )
     parameters = sum(p.numel() for p in model.parameters())
+    share = "" if cfg.training.batches == 1 else f"{100 * cfg.training.batches:g}% of "
+    plural = "" if settings["epochs"] == 1 else "s"
     print(
         f"training {provenance['model']} ({parameters / 1e6:.1f} M parameters) on "
-        f"{len(data.corpus['train']):,} sentences, {settings['epochs']} epochs",
+        f"{share}{len(data.corpus['train']):,} sentences, {settings['epochs']} epoch{plural}",
         file=sys.stderr,
     )
 
@@ -133,7 +129,7 @@ def _train(cfg: Config, output: Path, reports: Path) -> dict | None:
     rows = data.corpus["validation"]
     scores = ColaPredictor(best).scores(rows["sentence"].tolist())
     results = evaluate(scores, data.corpus, sources.data)
-    write_report(reports, results, scores, rows, report.history)
+    write_report(reports, results, scores, rows, provenance, report.history)
     log_report(logger, results, scores, rows)
     log_checkpoint(logger, best, provenance)
     last.unlink(missing_ok=True)
@@ -145,9 +141,11 @@ def fit(trainer: pl.Trainer, model: ColaModel, data: DataModule, last: Path, res
     try:
         trainer.fit(model, data, ckpt_path=last if resume else None, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
-        again = shlex.join([*sys.argv[1:], "resume=true"])
-        kept = f"go on with: python train.py {again}" if last.exists() else "nothing to keep"
-        raise KeyboardInterrupt(kept) from None
+        if not resume and trainer.current_epoch == 0:  # a last.ckpt, if there is one, is an earlier run's
+            advice = "the first epoch had not ended, nothing to keep; start again without resume=true"
+        else:
+            advice = f"go on with: python train.py {shlex.join(sys.argv[1:] + ['resume=true'] * (not resume))}"
+        raise KeyboardInterrupt(advice) from None
 
 
 def recorded(cfg: Config) -> dict:
@@ -169,7 +167,7 @@ def check_same_run(last: Path, now: dict) -> str:
         before = torch.load(last, map_location="cpu", weights_only=True)["hyper_parameters"]["provenance"]
         before = before | before.pop("settings")
     except Exception as error:
-        raise InputError(f"{last} is damaged: delete it and train without resume=true ({error})") from error
+        raise InputError(f"{last} is damaged: delete it and train without resume=true") from error
     now = now | now["settings"]
     for name in sorted(now.keys() - {"settings", "git_revision"}):
         if before.get(name) != now[name]:
@@ -199,11 +197,17 @@ def main(cfg: Config) -> float | None:
     try:  # a run of a sweep that cannot work does not end the others
         if cfg.training.devices * cfg.training.num_nodes > 1:
             raise InputError("a sweep is made of runs on one process: leave out training=ddp, or -m")
+        cfg.name += f"-{HydraConfig.get().job.num}"  # as in the leaderboard
         return train(cfg, Path(HydraConfig.get().runtime.output_dir))["model"]["mcc"]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return None
+    except KeyboardInterrupt:
+        with friendly_errors():  # here, as the launcher may have put us into a process of our own
+            finished = f"what has finished lies in {HydraConfig.get().sweep.dir}/"
+            raise KeyboardInterrupt(f"{finished}; start the sweep again") from None
 
 
 if __name__ == "__main__":
-    main()
+    with friendly_errors():  # Ctrl-C may find a sweep between its runs
+        main()

@@ -31,6 +31,7 @@ REVISIONS = {  # commits on the Hub: what was published once stays what is train
     "google/bert_uncased_L-2_H-128_A-2": "30b0a37ccaaa32f332884b96992754e246e48c5f",
 }
 HUB_TIMEOUT_S = 3
+VOCABULARY = ("tokenizer.json", "vocab.txt")  # a tokenizer is made of either
 
 
 def option(name: str, value: str) -> str:
@@ -77,6 +78,12 @@ def resolve(source: str = "auto", data: str | None = None, model: str | None = N
     if model == "bundled":
         model = str(BUNDLED)
     model_on_disk = model is not None and Path(model).is_dir()
+    files = {path.name for path in Path(model).iterdir()} if model_on_disk else set()
+    if model_on_disk and not ("config.json" in files and files.intersection(VOCABULARY)):
+        raise InputError(
+            f"{model} holds no encoder: it needs config.json, {' or '.join(VOCABULARY)}, and its weights, "
+            "without which it starts untrained"
+        )
     if model is not None and not model_on_disk and not re.fullmatch(r"[\w-]+/[\w.-]+", model):
         raise InputError(f"model {model} is neither a folder nor a name on the Hugging Face Hub (owner/name)")
     if data is not None and model_on_disk:
@@ -94,8 +101,12 @@ def resolve(source: str = "auto", data: str | None = None, model: str | None = N
         elif source == "hub" or (model is not None and not model_on_disk):
             raise InputError(f"the Hugging Face Hub did not answer within {HUB_TIMEOUT_S} s: {CURE}")
         else:
-            found, source = f"bundled stand-ins (no Hugging Face Hub within {HUB_TIMEOUT_S} s)", "bundled"
+            found, source = f"the bundled stand-ins (no Hugging Face Hub within {HUB_TIMEOUT_S} s)", "bundled"
         options = ", ".join(map(option, ("source", "data", "model"), ("hub|bundled", "DIR", "DIR")))
+        if data is not None:
+            found = f"the encoder from {found}, the data from {_name(Path(data))}"
+        elif model_on_disk:
+            found = f"the data from {found}, the encoder from {_name(Path(model))}"
         print(f"source: {found}; choose with {options}", file=sys.stderr)
     default_data, default_model = (BUNDLED, BUNDLED) if source == "bundled" else (HUB_DATASET, HUB_MODEL)
     return Sources(
@@ -162,8 +173,7 @@ def _is_cached(repository: str) -> bool:
 
     if repository == HUB_DATASET:
         return all(map(has, HUB_FILES.values()))
-    weights, vocabulary = ("model.safetensors", "pytorch_model.bin"), ("tokenizer.json", "vocab.txt")
-    return has("config.json") and has(*weights) and has(*vocabulary)
+    return has("config.json") and has("model.safetensors", "pytorch_model.bin") and has(*VOCABULARY)
 
 
 def _go_offline() -> None:

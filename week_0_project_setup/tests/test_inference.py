@@ -65,14 +65,19 @@ def test_a_sentence_that_is_cut_is_said_so(judge, caplog):
 
 
 def test_sentences_come_from_standard_input_one_a_line(judge):
-    code, out, _ = judge(stdin=f"{GOOD}\r\n{BAD}\n".encode())
+    code, out, _ = judge(stdin=f"{GOOD}\r\n{BAD}\n\n \r\n".encode())  # blank lines at the end do not count
     assert code == 0
     assert [line.split("  ")[-1] for line in out.splitlines()] == [GOOD, BAD]
 
 
 @pytest.mark.parametrize(
     ("stdin", "message"),
-    [(b"", "no sentences"), (b"He runs.\n\xff\n", "sentence 2 is not UTF-8"), (b"\n", "1 is blank")],
+    [
+        (b"", "no sentences"),
+        (b"\n", "no sentences"),
+        (b"He runs.\n\xff\n", "line 2 of standard input is not UTF-8"),
+        (b"He runs.\n\nHe ran.\n", "line 2 of standard input is blank"),
+    ],
 )
 def test_bad_standard_input_is_refused(judge, stdin, message):
     code, out, err = judge(stdin=stdin)
@@ -85,10 +90,15 @@ def test_a_missing_checkpoint_says_how_to_make_one(tmp_path):
         ColaPredictor(tmp_path / "best-checkpoint.ckpt")
 
 
-def test_a_damaged_checkpoint_is_refused(checkpoint, tmp_path):
+def test_a_folder_is_not_taken_for_a_missing_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="is a folder: name a file in it"):
+        ColaPredictor(tmp_path)
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_line(checkpoint, tmp_path):
     for name, content in {"half": checkpoint.read_bytes()[:50_000], "empty": b"", "text": b"not a checkpoint"}.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"{name} is damaged"):
+        with pytest.raises(InputError, match=f"{name} is not a checkpoint of this project, or is damaged: run [^\n]*$"):
             ColaPredictor(tmp_path / name)
 
 
@@ -96,10 +106,10 @@ def test_a_checkpoint_of_another_model_is_refused(checkpoint, tmp_path):
     torch.save(
         {"state_dict": {}, "hyper_parameters": {"hidden": 3}, "pytorch-lightning_version": "2.6.0"}, tmp_path / "a"
     )
-    with pytest.raises(InputError, match="not a checkpoint of ColaModel"):
+    with pytest.raises(InputError, match="not a checkpoint of this project"):
         ColaPredictor(tmp_path / "a")
     content = torch.load(checkpoint, weights_only=True)
     content["hyper_parameters"]["config"]["hidden_size"] *= 2
     torch.save(content, tmp_path / "b")
-    with pytest.raises(InputError, match="of another model"):
+    with pytest.raises(InputError, match="not a checkpoint of this project"):
         ColaPredictor(tmp_path / "b")

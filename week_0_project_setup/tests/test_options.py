@@ -3,6 +3,13 @@ import pytest
 from train import main
 
 
+def test_help_gives_each_default_once(cli):
+    code, out, _ = cli(main, "--help")
+    assert code == 0
+    assert "default: 32" in out
+    assert "None" not in out
+
+
 @pytest.mark.parametrize(
     "option",
     [

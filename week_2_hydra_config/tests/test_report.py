@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluate import main
 from report import area_under_roc, calibration, confusion, roc, write_report, wrong_sentences
 
 ROWS = pd.DataFrame({"sentence": list("abcdef"), "label": [1, 1, 1, 0, 0, 0]})
@@ -45,6 +46,7 @@ def test_the_folder_holds_every_plot_and_number(train, tmp_path):
     names = ("confusion_matrix", "roc", "calibration", "learning_curves")
     assert all((reports / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in names)
     assert json.loads((reports / "metrics.json").read_text()) == results
+    assert json.loads((reports / "provenance.json").read_text())["settings"]["learning_rate"] == 1e-3
     history = pd.read_csv(reports / "history.csv")
     assert history["epoch"].tolist() == [1, 2]
     assert {"train/loss", "val/loss", "val/accuracy", "val/precision", "val/recall", "val/f1", "val/mcc"} <= set(
@@ -53,6 +55,12 @@ def test_the_folder_holds_every_plot_and_number(train, tmp_path):
 
 
 def test_a_second_report_replaces_the_first(tmp_path):
-    write_report(tmp_path, {"sentences": 6}, SCORES, ROWS)
-    write_report(tmp_path, {"sentences": 7}, SCORES, ROWS)
+    write_report(tmp_path, {"sentences": 6}, SCORES, ROWS, {})
+    write_report(tmp_path, {"sentences": 7}, SCORES, ROWS, {})
     assert json.loads((tmp_path / "metrics.json").read_text()) == {"sentences": 7}
+
+
+def test_an_evaluation_says_where_its_plots_are(cli, checkpoint, small, tmp_path):
+    code, out, err = cli(main, "--checkpoint", checkpoint, "--data", small, "--reports", tmp_path, "--json")
+    assert (code, err) == (0, f"plots: {tmp_path}/\n")
+    assert json.loads((tmp_path / "metrics.json").read_text()) == json.loads(out)

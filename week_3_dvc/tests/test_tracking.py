@@ -126,6 +126,13 @@ def test_a_login_that_cannot_work_is_refused_with_the_cure(command, small, monke
     assert b"Traceback" not in run.stderr
 
 
+def test_a_misspelt_mode_is_refused_with_the_choice(command, small, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offlin")
+    run = command("train.py", *options(source="bundled", data=small))
+    assert run.returncode == 2
+    assert run.stderr.decode() == "error: WANDB_MODE=offlin: choose online, offline or disabled\n"
+
+
 def test_results_do_not_count_as_code():
     assert is_code(str(WEEK / "train.py"))
     assert is_code(str(WEEK / "tests" / "test_train.py"))

@@ -31,6 +31,23 @@ def test_auto_takes_the_hub_if_it_answers_and_says_so_in_one_line(monkeypatch, c
     assert sources.option("source", "hub|bundled") in said.err
 
 
+def test_what_the_user_gave_is_said_beside_what_was_found(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sources, "_hub_answers", lambda: False)
+    resolve("auto", data=str(tmp_path))
+    found = f"the bundled stand-ins (no Hugging Face Hub within {HUB_TIMEOUT_S} s)"
+    assert f"source: the encoder from {found}, the data from {tmp_path.name}/; choose" in capsys.readouterr().err
+    resolve("auto", model="bundled")
+    assert f"source: the data from {found}, the encoder from bundled; choose" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("files", [[], ["config.json"], ["tokenizer.json"]])
+def test_a_folder_without_an_encoder_is_refused(tmp_path, files):
+    for name in files:
+        (tmp_path / name).write_bytes((BUNDLED / name).read_bytes())
+    with pytest.raises(InputError, match="holds no encoder: it needs config.json, tokenizer.json or vocab.txt"):
+        resolve(model=str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("choice", "message"),
     [

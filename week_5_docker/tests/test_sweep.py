@@ -1,6 +1,10 @@
 """Sweeps, in the processes that the launchers start, and training on two processes."""
 
 import csv
+import os
+import signal
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -18,6 +22,7 @@ def test_a_sweep_ends_with_a_table_sorted_by_mcc_and_the_winner(command, small, 
     settings = options(source="bundled", data=small, epochs=1)
     run = command("train.py", "-m", *launcher, *settings, "seed=0,1", "hydra.sweep.dir=sweep")
     assert run.returncode == 0, run.stderr
+    assert b"GPU available" not in run.stderr + run.stdout
     runs = read_runs(tmp_path / "sweep")
     assert sorted(r["overrides"].split()[-1] for r in runs) == ["seed=0", "seed=1"]
     assert runs[0]["mcc"] >= runs[1]["mcc"]
@@ -45,6 +50,21 @@ def test_a_run_that_fails_does_not_end_the_sweep_but_counts(command, small, tmp_
     assert b"training.epochs=0: give a number above 0" in run.stderr
     assert b"1 of the runs in sweep did not come to their end" in run.stderr
     assert run.stdout.decode().splitlines()[-1] == "the winner: sweep/1/o/best-checkpoint.ckpt"
+
+
+@pytest.mark.parametrize("launcher", [[], JOBLIB], ids=["basic", "joblib"])
+def test_ctrl_c_ends_a_sweep_without_a_traceback(small, tmp_path, launcher):
+    settings = options(source="bundled", data=small, epochs=100, patience=100)
+    arguments = [sys.executable, WEEK / "train.py", "-m", *launcher, *settings, "seed=0,1", "hydra.sweep.dir=sweep"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(arguments, cwd=tmp_path, start_new_session=True, **pipes) as process:
+        while not (line := process.stdout.readline()).startswith("epoch 1/"):
+            assert line, "the sweep ended by itself"
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all its processes
+        said = process.stdout.read()
+    assert process.returncode == 130
+    assert "stopped by Ctrl-C: what has finished lies in sweep/; start the sweep again" in said
+    assert "Traceback" not in said
 
 
 def test_a_sweep_over_distributed_runs_is_refused(command, tmp_path):

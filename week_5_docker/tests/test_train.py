@@ -63,6 +63,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one(train, tmp_path, monkeypatch)
     assert pd.read_csv(tmp_path / "parts" / "reports" / "history.csv")["epoch"].tolist() == [1, 2, 3, 4]
 
 
+def test_an_earlier_runs_checkpoint_is_not_offered_for_resuming(train, tmp_path, monkeypatch):
+    def interrupt(self, *_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "last.ckpt").write_bytes(b"of an earlier run")
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(EpochReport, "on_train_batch_end", interrupt)
+    with pytest.raises(KeyboardInterrupt, match=f"nothing to keep; start again without {RESUME}"):
+        train(tmp_path)
+    signal.signal(signal.SIGINT, handler)  # Lightning has switched it off
+    assert (tmp_path / "last.ckpt").is_file()
+
+
 def test_ctrl_c_keeps_the_last_checkpoint_and_resume_goes_on(tmp_path, small):
     arguments = [sys.executable, WEEK / "train.py", *options(source="bundled", data=small, epochs=12, patience=12)]
     with subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:

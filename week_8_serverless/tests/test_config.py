@@ -62,6 +62,12 @@ def test_a_value_that_makes_no_sense_is_named(override, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("key", ["training.epoch", "epochs"])
+def test_a_key_that_hydra_was_told_to_add_is_refused(key):
+    with pytest.raises(InputError, match=f"{key} is no setting: python train.py --help shows all"):
+        check(compose(f"+{key}=3"))
+
+
 def test_a_batch_is_shared_evenly_or_refused():
     check(compose("training=ddp", "processing.batch_size=32"))
     with pytest.raises(InputError, match="batch_size=33 cannot be shared evenly by 2 processes"):
