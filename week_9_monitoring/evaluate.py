@@ -6,7 +6,6 @@ python evaluate.py --json
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +96,7 @@ def main() -> None:
     scores = predictor.scores(corpus["validation"]["sentence"].tolist())
     results = evaluate(scores, corpus, place)
     write_report(Path(arguments.reports), results, scores, corpus["validation"], predictor.provenance)
-    print(f"plots: {arguments.reports}/", file=sys.stderr)
-    print(json.dumps(results, indent=2) if arguments.json else table(results))
+    print(json.dumps(results, indent=2) if arguments.json else f"{table(results)}\nplots: {arguments.reports}/")
 
 
 if __name__ == "__main__":

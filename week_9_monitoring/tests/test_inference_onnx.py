@@ -102,7 +102,11 @@ def test_a_sentence_that_is_cut_is_said_so(judge, caplog):
 
 @pytest.mark.parametrize(
     ("stdin", "message"),
-    [(b"", "no sentences"), (b"He runs.\n\xff\n", "sentence 2 is not UTF-8"), (b"\n", "1 is blank")],
+    [
+        (b"\n", "no sentences"),
+        (b"He runs.\n\xff\n", "line 2 of standard input is not UTF-8"),
+        (b"\nHe runs.\n", "line 1 of standard input is blank"),
+    ],
 )
 def test_bad_standard_input_is_refused(judge, stdin, message):
     code, out, err = judge(stdin=stdin)

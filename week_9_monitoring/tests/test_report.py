@@ -61,6 +61,6 @@ def test_a_second_report_replaces_the_first(tmp_path):
 
 
 def test_an_evaluation_says_where_its_plots_are(cli, checkpoint, small, tmp_path):
-    code, out, err = cli(main, "--checkpoint", checkpoint, "--data", small, "--reports", tmp_path, "--json")
-    assert (code, err) == (0, f"plots: {tmp_path}/\n")
-    assert json.loads((tmp_path / "metrics.json").read_text()) == json.loads(out)
+    code, out, _ = cli(main, "--checkpoint", checkpoint, "--data", small, "--reports", tmp_path)
+    assert (code, out.splitlines()[-1]) == (0, f"plots: {tmp_path}/")
+    assert (tmp_path / "roc.png").is_file()
