@@ -81,7 +81,7 @@ def convert(checkpoint: str | Path, rows: pd.DataFrame, output: Path, max_mcc_lo
         logits["int8"] = ColaONNXPredictor(int8).logits(sentences)
         mcc = {name: measure(torch.from_numpy(rows.argmax(axis=1)), labels)["mcc"] for name, rows in logits.items()}
         loss = round(mcc["pytorch"] - mcc["int8"], 4)
-        lost = f"MCC {mcc['pytorch']:.3f} -> {mcc['int8']:.3f} (loss {loss:.3f}, limit {max_mcc_loss:g})"
+        lost = f"MCC {mcc['pytorch']:.3f} -> {mcc['int8']:.3f}, loss {loss:.3f} (limit {max_mcc_loss:g})"
         precision = "int8" if loss <= max_mcc_loss else "fp32"
         seal(int8 if precision == "int8" else fp32, {"int8": lost})
         shutil.copyfile(int8 if precision == "int8" else fp32, served)
@@ -94,7 +94,7 @@ def convert(checkpoint: str | Path, rows: pd.DataFrame, output: Path, max_mcc_lo
         "mcc": mcc,
         "size_bytes": sizes,
         "served": precision,
-        "why": f"int8: {lost}",
+        "why": lost if precision == "int8" else f"as int8 gives {lost}",
     }
 
 
@@ -177,7 +177,7 @@ def main() -> None:
     )
     for name in ("fp32", "int8"):
         print(f"{name}: {results['size_bytes'][name] / 1e6:.1f} MB, MCC {results['mcc'][name]:.3f}")
-    print(f"served: {results['served']} ({results['why']}): {Path(arguments.output, MODEL.name)}")
+    print(f"served: {results['served']}, {results['why']}: {Path(arguments.output, MODEL.name)}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ such files, `cat scores/*` is what one machine writes, and all machines need to 
 
 The work is done in chunks of lines. What is finished lies in OUTPUT.<id>.part until all of it is, so that the same
 command goes on after a kill where it stopped. The id stands for the bytes of the input and of the model: what was
-begun with others is never continued.
+begun with others is never continued. Beside it OUTPUT.lock keeps other runs out.
 """
 
 import hashlib
@@ -21,8 +21,10 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from errors import InputError
@@ -37,32 +39,56 @@ def score_file(source: Path, output: Path, model: Path, ray: bool = False) -> No
     """Score the lines of `source` into `output`, going on with an earlier run of the same if there was one.
 
     Raises:
-        InputError: input or model cannot be used, `output` is there already or was begun with others, it cannot be
-            written, or Ray is not installed.
+        InputError: input or model cannot be used, `output` is there already, is being written or was begun with others,
+            it cannot be written, or Ray is not installed.
     """
     if not source.is_file():
         raise InputError(f"{source} is not a file: give a text file with one sentence a line")
-    if output.exists():
-        raise InputError(f"{output} is there already: delete it, or choose another --output")
     if not output.absolute().parent.is_dir():
         raise InputError(f"{output.parent} is not a folder: make it, or choose another --output")
-    predictor = ColaONNXPredictor(model)
-    part = output.with_name(f"{output.name}.{identity(source, model)}.part")
-    for other in set(output.parent.glob(f"{output.name}.*.part")) - {part}:
-        raise InputError(f"{other} was begun with another input or model: delete it, or choose another --output")
-    try:
-        with tqdm(total=source.stat().st_size, unit="B", unit_scale=True, disable=None) as bar:  # on terminals only
-            if ray:
-                score_on_ray(source, part, model, bar)
-            else:
-                score_here(source, part, predictor, bar)
-        lines, errors = count(sorted(part.iterdir()) if ray else [part])
-        os.replace(part, output)
-    except OSError as error:
-        raise InputError(f"could not write {part} ({error.strerror}): mend that and give the same command") from error
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("the same command goes on from here") from None
+    with only_run(output):
+        if output.exists():
+            raise InputError(f"{output} is there already: delete it, or choose another --output")
+        predictor = ColaONNXPredictor(model)
+        part = output.with_name(f"{output.name}.{identity(source, model)}.part")
+        for other in set(output.parent.glob(f"{output.name}.*.part")) - {part}:
+            raise InputError(f"{other} was begun with another input or model: delete it, or choose another --output")
+        try:
+            with tqdm(total=source.stat().st_size, unit="B", unit_scale=True, disable=None) as bar:  # on terminals only
+                if ray:
+                    score_on_ray(source, part, model, bar)
+                else:
+                    score_here(source, part, predictor, bar)
+            lines, errors = count(sorted(part.iterdir()) if ray else [part])
+            if lines != count([source])[0]:
+                raise InputError(f"{part} has not as many lines as {source}: delete it and give the same command")
+            os.replace(part, output)
+        except OSError as error:
+            raise InputError(
+                f"could not write {part} ({error.strerror}): mend that and give the same command"
+            ) from error
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the same command goes on from here") from None
     print(f"{lines:,} lines, {errors:,} of them with an error: {output}", file=sys.stderr)
+
+
+@contextmanager
+def only_run(output: Path) -> Iterator[None]:
+    """Hold OUTPUT.lock, or refuse where another run holds it: two would write into one OUTPUT.<id>.part."""
+    lock = FileLock(output.with_name(f"{output.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"{output} is being written by another run: wait for it, or choose another --output") from None
+    except OSError as error:
+        raise InputError(
+            f"could not write {lock.lock_file} ({error.strerror}): mend that and give the same command"
+        ) from error
+    try:
+        yield
+    finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # while it is held: who has opened it sees that it is gone
+        lock.release()
 
 
 def identity(source: Path, model: Path) -> str:

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import onnx
 import pytest
+from filelock import FileLock
 
 import batch
 from conftest import BUNDLED, WEEK
@@ -140,6 +141,24 @@ def test_it_goes_on_after_the_last_whole_chunk(source, model, whole, tmp_path, l
 def test_what_was_begun_with_another_input_is_not_continued(source, model, tmp_path):
     (tmp_path / "out.0123456789ab.part").write_bytes(b"{}\n")
     with pytest.raises(InputError, match=r"out\.0123456789ab\.part was begun with another input or model: delete"):
+        batch.score_file(source, tmp_path / "out", model)
+
+
+def test_a_second_run_into_the_same_output_is_refused(source, model, tmp_path):
+    out = tmp_path / "out"
+    with FileLock(tmp_path / "out.lock"), begin(source, model, "--output", out, stderr=subprocess.PIPE) as process:
+        err = process.communicate()[1].decode()
+    assert process.returncode == 2
+    assert err == f"error: {out} is being written by another run: wait for it, or choose another --output\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "out.lock"]
+    batch.score_file(source, out, model)  # a lock that a kill left there holds nobody up, and is cleared away
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_output_with_more_lines_than_the_input_is_refused(source, model, tmp_path):
+    part = tmp_path / f"out.{batch.identity(source, model)}.part"
+    part.write_bytes(b"{}\n" * 6 * batch.CHUNK)
+    with pytest.raises(InputError, match=r"\.part has not as many lines as .*: delete it and give the same command"):
         batch.score_file(source, tmp_path / "out", model)
 
 

@@ -1,8 +1,15 @@
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 import compare
+from conftest import WEEK
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +37,9 @@ def test_each_way_is_measured_and_shown(cli, balanced, exported, small, tmp_path
         assert set(numbers) == set(compare.COLUMNS)
         assert 0 < numbers["p50_ms"] <= numbers["p99_ms"]
     served, usual = results["ONNX int8"], results["PyTorch, padded to 128"]
+    times = [f"{results[way]['p50_ms'] / served['p50_ms']:.1f}" for way in ("PyTorch", "PyTorch, padded to 128")]
+    said = r"answers (.+) times as fast as PyTorch, and (.+) times as fast as PyTorch with padding to 128 \(p50 of 40 "
+    assert list(re.search(said, out).groups()) == times
     assert usual["p50_ms"] >= 4 * served["p50_ms"]
     assert served["memory_mb"] < usual["memory_mb"] / 2  # not the memory of the process that measures
     assert results["PyTorch"]["mcc"] == results["ONNX fp32"]["mcc"] == usual["mcc"]
@@ -40,3 +50,25 @@ def test_a_missing_file_is_named_with_its_cure(cli, tmp_path, exported):
     code, _, err = cli(compare.main, "--models", exported, "--checkpoint", tmp_path / "no.ckpt")
     assert code == 2
     assert "no.ckpt not found: run" in err
+
+
+def test_a_limit_of_no_sentences_is_refused(cli):
+    code, _, err = cli(compare.main, "--limit", 0)
+    assert (code, err) == (2, "error: --limit must be at least 1\n")
+
+
+def test_ctrl_c_is_said_once():
+    code = """if True:
+        import compare, errors
+        with errors.friendly_errors():
+            print("begun", flush=True)
+            compare.measure_apart("PyTorch", "no.ckpt", [])
+    """
+    command = [sys.executable, "-c", code]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=WEEK, start_new_session=True, **pipes) as process:
+        process.stdout.readline()
+        time.sleep(1)  # the process that is measured now imports PyTorch
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate()
+    assert (process.returncode, err) == (130, b"stopped by Ctrl-C\n")

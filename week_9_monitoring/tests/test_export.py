@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import shutil
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_int8_that_loses_too_much_is_not_served_and_the_loss_is_named(again, bal
     results = script.convert(balanced, rows.assign(label=answers), tmp_path, max_mcc_loss=0.99)
     assert results["mcc"] == {"pytorch": 1, "fp32": 1, "int8": 0}
     assert results["served"] == "fp32"
-    assert results["why"] == "int8: MCC 1.000 -> 0.000 (loss 1.000, limit 0.99)"
+    assert results["why"] == "as int8 gives MCC 1.000 -> 0.000, loss 1.000 (limit 0.99)"
     assert (tmp_path / "model.onnx").read_bytes() == (tmp_path / "model.fp32.onnx").read_bytes()
     assert ColaONNXPredictor(tmp_path / "model.onnx").precision == "fp32"
     assert script.convert(balanced, rows.assign(label=answers), tmp_path, max_mcc_loss=1)["served"] == "int8"
@@ -133,6 +134,8 @@ def test_the_command_writes_its_numbers(cli, again, balanced, small, tmp_path):
     code, out, _ = cli(script.main, "--checkpoint", balanced, "--data", small, *places, "--max-mcc-loss", 2)
     assert code == 0
     assert "no label changed" in out
+    said = rf"served: int8, MCC \S+ -> \S+, loss \S+ \(limit 2\): {tmp_path / 'models' / 'model.onnx'}"
+    assert re.fullmatch(said, out.splitlines()[-1])
     results = json.loads((tmp_path / "reports" / "export.json").read_text())
     assert (results["sentences"], results["labels_changed"], results["served"]) == (80, 0, "int8")
     assert results["size_bytes"]["int8"] == (tmp_path / "models" / "model.onnx").stat().st_size
