@@ -3,14 +3,11 @@
 import base64
 import hashlib
 import json
-import shutil
-import subprocess
 
 import boto3
 import pytest
 
 import ecr
-from conftest import WEEK
 from errors import InputError
 from stand_ins import ACCOUNT, REGION, answering, aws_fixture, moto_fixture, no_account_fixture  # noqa: F401
 
@@ -87,11 +84,3 @@ def test_a_machine_without_docker_is_told_so(cli, repository, registry, monkeypa
     code, _, errors = cli(ecr.main, "push", "cola", "--repository", repository, "--tag", "v1")
     assert code == 2
     assert errors == "error: docker not found: install it, https://docs.docker.com/engine/install/\n"
-
-
-@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
-def test_compose_understands_the_stand_ins():
-    command = ["docker-compose", "--file", "docker-compose.local.yml", "config"]
-    run = subprocess.run(command, cwd=WEEK, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert "127.0.0.1:5001:5000" in run.stdout.replace("/tcp", "")
