@@ -70,6 +70,7 @@ def test_a_registry_that_refuses_is_named_without_the_password(registry):
         (["--repository", "images", "--tag", "a/b"], "'a/b' is no tag"),
         (["--repository", "images", "--tag", ""], "'' is no tag"),
         (["--repository", "C", "--tag", "v1"], "repository C: Parameter validation failed"),
+        (["--repository", "", "--tag", "v1"], "--repository is empty: run export $(python stack.py show)"),
     ],
 )
 def test_a_mistake_is_named_with_its_cure(cli, repository, registry, arguments, message):
@@ -84,3 +85,23 @@ def test_a_machine_without_docker_is_told_so(cli, repository, registry, monkeypa
     code, _, errors = cli(ecr.main, "push", "cola", "--repository", repository, "--tag", "v1")
     assert code == 2
     assert errors == "error: docker not found: install it, https://docs.docker.com/engine/install/\n"
+
+
+@pytest.mark.parametrize(
+    ("image", "refusal", "cure"),
+    [
+        ("cola", "No such image: cola", 'No such image: cola: build it first, "docker build --tag cola ."; '),
+        ("Cola", "invalid reference format", "invalid reference format: Cola is no name of an image; "),
+        ("", "", "the image is empty: give its name; "),
+    ],
+)
+def test_an_image_that_is_not_there_is_told_how_to_find_those_that_are(
+    cli, repository, monkeypatch, tmp_path, image, refusal, cure
+):
+    engine = tmp_path / "docker"
+    engine.write_text(f"#!/bin/sh\necho '{refusal}' >&2\nexit 1\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, errors = cli(ecr.main, "push", image, "--repository", repository, "--tag", "v1")
+    assert code == 2
+    assert f'{cure}"docker images" shows what there is' in errors
