@@ -25,6 +25,7 @@ from aws import client, explained, hide_account
 from errors import InputError, friendly_errors
 
 AGAIN = "run the same command again: layers that have arrived are not sent again"
+IMAGES = '"docker images" shows what there is'
 MANIFESTS = [  # one image, or an index of several; of Docker, or of the OCI
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -112,8 +113,10 @@ def docker(*arguments: str, environment: dict[str, str] | None = None, **options
         cure = ""
         if "Cannot connect to the Docker daemon" in message:
             cure = ": start Docker"
-        elif "No such image" in message:
-            cure = f': build it first, "docker build --tag {arguments[-1]} ."'
+        elif "no such image" in message.lower():
+            cure = f': build it first, "docker build --tag {arguments[-1]} ."; {IMAGES}'
+        elif "invalid reference format" in message and arguments[0] == "image":
+            cure = f": {arguments[-1]} is no name of an image; {IMAGES}"
         elif arguments[0] == "push":
             cure = f": {AGAIN}"
         raise InputError(f"docker {arguments[0]}: {message}{cure}")
@@ -132,6 +135,8 @@ def push(image: str, repository: str, tag: str) -> str:
     Raises:
         InputError: there is no docker, image or repository, the tag names another image, or the push broke off.
     """
+    if not image:
+        raise InputError(f"the image is empty: give its name; {IMAGES}")
     local = docker("image", "inspect", "--format", "{{.Id}}", image).strip()
     check_repository(repository)
     target = registry()
@@ -175,6 +180,13 @@ def tag_name(text: str) -> str:
     return text
 
 
+def repository_name(text: str) -> str:
+    """The name of a repository, as an argument of a command; raises `InputError` if it is empty."""
+    if not text:
+        raise InputError("--repository is empty: run export $(python stack.py show)")
+    return text
+
+
 @friendly_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(description="Images in Amazon ECR.")
@@ -184,7 +196,7 @@ def main() -> None:
         command = commands.add_parser(name, help=help)
         if name == "push":
             command.add_argument("image", help="of the engine here, e.g. cola")
-        command.add_argument("--repository", required=True, metavar="NAME")
+        command.add_argument("--repository", type=repository_name, required=True, metavar="NAME")
         command.add_argument("--tag", type=tag_name, required=True)
     commands.add_parser("login", help="let docker into the registry, for 12 hours")
     arguments = parser.parse_args()

@@ -38,8 +38,11 @@ def place(text: str) -> Place:
         InputError: it is not of this form.
     """
     bucket, _, key = text.removeprefix("s3://").partition("/")
-    if not text.startswith("s3://") or not bucket:
+    if not text.startswith("s3://"):
         raise InputError(f"{text}: write a place in S3 as s3://BUCKET/KEY")
+    if not bucket:
+        raise InputError(f"{text}: write a place in S3 as s3://BUCKET/KEY; is AWS_BUCKET set? "
+                         "export $(python stack.py show)")  # fmt: skip
     return Place(bucket, key)
 
 

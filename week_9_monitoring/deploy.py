@@ -198,6 +198,8 @@ def say(text: str) -> None:
 
 def by_digest(image: str) -> str:
     """The image, if its name says which one it is for ever; raises `InputError` if not."""
+    if not image:
+        raise InputError("the image is empty: did ecr.py push fail?")
     if not BY_DIGEST.fullmatch(image):
         said = f"{image} is not an image by digest (...@sha256:...): give the reference that ecr.py printed"
         raise InputError(hide_account(said))

@@ -36,8 +36,10 @@ def wait_for(url: str, seconds: float) -> None:
     """Return when the emulator listens. It starts the function only with the first event.
 
     Raises:
-        InputError: nothing listens there.
+        InputError: it is no address, or nothing listens there.
     """
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"--url {url}: write http://{url.rpartition('//')[2]}")
     give_up = time.monotonic() + seconds
     while True:
         try:

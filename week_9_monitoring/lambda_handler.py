@@ -97,11 +97,13 @@ def is_ping(event: dict) -> bool:
 
 
 def sender(event: dict) -> str:
-    """The service that an event says it is of."""
+    """The service that an event says it is of; for none, what it has instead: a few of its keys, never a value."""
     records = event.get("Records")
     first = records[0] if isinstance(records, list) and records and isinstance(records[0], dict) else event
     names = (first.get(key) for key in ("eventSource", "EventSource", "source"))
-    return next((name for name in names if isinstance(name, str)), "an unknown kind")
+    keys = [repr(key[:30]) for key in list(event)[:5]] + ["..."] * (len(event) > 5)
+    unknown = f"an unknown kind (its keys: {', '.join(keys) or 'none'})"
+    return next((name for name in names if isinstance(name, str)), unknown)
 
 
 def problem(kind: str, message: str) -> dict:

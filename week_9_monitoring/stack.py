@@ -76,10 +76,15 @@ def delete(name: str) -> None:
     """Remove a stack, and what it has made but the bucket.
 
     Raises:
-        InputError: AWS refuses, or could not remove a part of it.
+        InputError: there is no such stack in this region, AWS refuses, or could not remove a part of it.
     """
     cloudformation = client("cloudformation")
-    print(f"removing stack {name}", file=sys.stderr)
+    stack = describe(cloudformation, name)
+    if not stack:
+        raise InputError(f"no stack {name} in region {cloudformation.meta.region_name}: nothing to remove, or correct "
+                         "AWS_DEFAULT_REGION")  # fmt: skip
+    bucket = made(stack).get("Bucket")  # a stack whose making failed has none
+    print(f"removing stack {name}" + (f"; its bucket {bucket} remains" if bucket else ""), file=sys.stderr)
     with explained(f"stack {name}"):
         cloudformation.delete_stack(StackName=name)
     wait(cloudformation, name, "stack_delete_complete")
@@ -101,6 +106,11 @@ def wait(cloudformation, name: str, until: str) -> None:
         raise InputError(f"stack {name}: mend this, then run the command again:{''.join(reasons)}") from error
 
 
+def made(stack: dict) -> dict[str, str]:
+    """The names of what a stack has made, by the keys of the template's outputs."""
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
 def outputs(name: str) -> dict[str, str]:
     """The names of what the stack has made.
 
@@ -113,10 +123,10 @@ def outputs(name: str) -> dict[str, str]:
     if not stack:
         raise InputError(f'no stack {name} in region {region}: run "python stack.py deploy", or correct '
                          "AWS_DEFAULT_REGION")  # fmt: skip
-    made = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    if made.keys() != NAMES.keys():
+    names = made(stack)
+    if names.keys() != NAMES.keys():
         raise InputError(f'stack {name} is {stack["StackStatus"]}: run "python stack.py deploy"')
-    return {"AWS_REGION": region} | {NAMES[key]: value for key, value in made.items()}
+    return {"AWS_REGION": region} | {NAMES[key]: value for key, value in names.items()}
 
 
 @friendly_errors()

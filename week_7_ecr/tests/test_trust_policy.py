@@ -134,13 +134,19 @@ def fork(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_policy_is_printed_for_the_fork_one_works_in(fork, cli):
+def test_the_policy_is_printed_for_the_fork_one_works_in(fork, cli, monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     subprocess.run(["git", "remote", "add", "origin", "git@github.com:octocat/course.git"], check=True)
     code, output, hint = cli(trust_policy.main)
     assert (code, json.loads(output)) == (0, trust_policy.trust_policy(NAMES))
-    assert "for a repository made, renamed or moved since 15 July 2026: --lookup or --ids" in hint
+    assert hint == (
+        "note: a repository made, renamed or moved since 15 July 2026 has numbers in its token: add --lookup, or "
+        "--ids OWNER REPOSITORY\n"
+    )
     code, output, hint = cli(trust_policy.main, "--ids", 583231, 1296269, "--account", "111122223333")
     assert (code, json.loads(output), hint) == (0, trust_policy.trust_policy(NUMBERS, "111122223333"), "")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    assert cli(trust_policy.main)[2] == ""
 
 
 def test_the_numbers_are_looked_up(cli, monkeypatch):

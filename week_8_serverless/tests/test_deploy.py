@@ -97,7 +97,7 @@ def test_a_version_that_works_gets_the_callers(world):
     assert world.client.get_function(FunctionName="cola")["Code"]["ImageUri"] == NEW
 
 
-@pytest.mark.parametrize("image", [f"{REPOSITORY}:latest", REPOSITORY, f"{REPOSITORY}@sha256:12", f"{NEW}0", ""])
+@pytest.mark.parametrize("image", [f"{REPOSITORY}:latest", REPOSITORY, f"{REPOSITORY}@sha256:12", f"{NEW}0"])
 def test_an_image_by_tag_is_refused_before_anything_changes(world, cli, image):
     code, _, said = cli(deploy.main, image)
     assert code == 2
@@ -239,6 +239,7 @@ def test_the_command_says_what_where_and_the_cure(world, cli):
     assert cli(deploy.main, NEW)[:2] == (0, "cola:2\n")
     for arguments, code, said in (
         ((f"{REPOSITORY}:latest",), 2, "not an image by digest"),
+        (("",), 2, "the image is empty: did ecr.py push fail?"),
         ((NEW, "--function", "other"), 2, "deploy template.yaml first"),
         ((NEW, "--alias", "other"), 2, "deploy template.yaml first"),
         ((NEW, "--canary", "100"), 2, "from 0 to 99"),

@@ -87,6 +87,7 @@ def test_a_file_that_cannot_be_written_is_named(cli, bucket, tmp_path):
         (["upload", __file__, "s3://bucket/folder/"], "name an object, not a folder"),
         (["upload", __file__, "s3://no-such-bucket/key"], 'NoSuchBucket): make it ("python stack.py deploy")'),
         (["list", "s3://"], "s3://: write a place in S3"),
+        (["list", "s3:///x"], "s3://BUCKET/KEY; is AWS_BUCKET set? export $(python stack.py show)"),
         (["list", "s3://no-such-bucket/"], "s3://no-such-bucket/: ListObjectsV2: The specified bucket does not exist"),
         (["download", "s3://no-such-bucket/key", "file"], "The specified bucket does not exist"),
         (["download", "s3://bucket/key", "."], ". is a folder: give the name of a file"),

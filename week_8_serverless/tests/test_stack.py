@@ -111,7 +111,10 @@ def test_it_is_deployed_changed_shown_and_removed(cli, aws):
     assert {"ParameterKey": "Subject", "ParameterValue": "repo:octocat@1/course@2:ref:refs/heads/main"} in parameters
 
     assert cli(stack.main, "show") == (0, shown, "")
-    assert cli(stack.main, "delete")[0] == 0
+    assert cli(stack.main, "delete") == (0, "", f"removing stack cola; its bucket {names['AWS_BUCKET']} remains\n")
+    code, _, errors = cli(stack.main, "delete")
+    assert code == 2
+    assert f"no stack cola in region {REGION}: nothing to remove, or correct AWS_DEFAULT_REGION" in errors
     code, _, errors = cli(stack.main, "show")
     assert code == 2
     assert f'no stack cola in region {REGION}: run "python stack.py deploy", or correct AWS_DEFAULT_REGION' in errors
@@ -143,6 +146,7 @@ def described(status: str) -> dict:
 
 def test_a_stack_whose_making_failed_is_removed_and_made_again_and_says_what_failed(scripted):
     name = {"StackName": "cola"}
+    scripted.add_response("describe_stacks", described("ROLLBACK_COMPLETE"), name)
     scripted.add_response("describe_stacks", described("ROLLBACK_COMPLETE"), name)
     scripted.add_response("delete_stack", {}, name)
     scripted.add_response("describe_stacks", described("DELETE_COMPLETE"), name)

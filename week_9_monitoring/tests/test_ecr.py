@@ -3,14 +3,11 @@
 import base64
 import hashlib
 import json
-import shutil
-import subprocess
 
 import boto3
 import pytest
 
 import ecr
-from conftest import WEEK
 from errors import InputError
 from stand_ins import ACCOUNT, REGION, answering, aws_fixture, moto_fixture, no_account_fixture  # noqa: F401
 
@@ -73,6 +70,7 @@ def test_a_registry_that_refuses_is_named_without_the_password(registry):
         (["--repository", "images", "--tag", "a/b"], "'a/b' is no tag"),
         (["--repository", "images", "--tag", ""], "'' is no tag"),
         (["--repository", "C", "--tag", "v1"], "repository C: Parameter validation failed"),
+        (["--repository", "", "--tag", "v1"], "--repository is empty: run export $(python stack.py show)"),
     ],
 )
 def test_a_mistake_is_named_with_its_cure(cli, repository, registry, arguments, message):
@@ -89,9 +87,21 @@ def test_a_machine_without_docker_is_told_so(cli, repository, registry, monkeypa
     assert errors == "error: docker not found: install it, https://docs.docker.com/engine/install/\n"
 
 
-@pytest.mark.skipif(not shutil.which("docker-compose"), reason="docker-compose is not installed")
-def test_compose_understands_the_stand_ins():
-    command = ["docker-compose", "--file", "docker-compose.local.yml", "config"]
-    run = subprocess.run(command, cwd=WEEK, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert "127.0.0.1:5001:5000" in run.stdout.replace("/tcp", "")
+@pytest.mark.parametrize(
+    ("image", "refusal", "cure"),
+    [
+        ("cola", "No such image: cola", 'No such image: cola: build it first, "docker build --tag cola ."; '),
+        ("Cola", "invalid reference format", "invalid reference format: Cola is no name of an image; "),
+        ("", "", "the image is empty: give its name; "),
+    ],
+)
+def test_an_image_that_is_not_there_is_told_how_to_find_those_that_are(
+    cli, repository, monkeypatch, tmp_path, image, refusal, cure
+):
+    engine = tmp_path / "docker"
+    engine.write_text(f"#!/bin/sh\necho '{refusal}' >&2\nexit 1\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, errors = cli(ecr.main, "push", image, "--repository", repository, "--tag", "v1")
+    assert code == 2
+    assert f'{cure}"docker images" shows what there is' in errors

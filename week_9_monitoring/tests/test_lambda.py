@@ -93,6 +93,20 @@ def test_an_event_of_another_service_gets_an_error_that_names_it(handler, name, 
 
 
 @pytest.mark.parametrize(
+    ("direct", "keys"),
+    [
+        ({"sentense": "secret"}, "'sentense'"),
+        ({}, "none"),
+        ({name * 40: "secret" for name in "abcdef"}, ", ".join(repr(name * 30) for name in "abcde") + ", ..."),
+    ],
+)
+def test_an_event_of_no_service_gets_an_error_that_names_a_few_of_its_keys(handler, direct, keys):
+    message = handler(direct, None)["error"]["detail"][0]["msg"]
+    assert message.startswith(f"An event of an unknown kind (its keys: {keys}) is not for this function: send ")
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize(
     ("direct", "status", "loc"),
     [
         ({}, 400, ["event"]),
@@ -235,6 +249,7 @@ def test_invoke_prints_answers_and_tells_errors_by_its_exit_code(handler, expect
         (("--event", tmp_path / "none.json"), "none.json not found"),
         (("--event", tmp_path / "event.json"), "is not a JSON file"),
         (("--url", "http://127.0.0.1:9", "a"), "is the container running?"),
+        (("--url", "127.0.0.1:9000", "a"), "--url 127.0.0.1:9000: write http://127.0.0.1:9000\n"),
     ):
         code, out, err = cli(invoke.main, *arguments)
         assert (code, out) == (2, "")
