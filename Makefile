@@ -10,9 +10,15 @@ VENV ?= .venv
 WEEK ?= $(lastword $(sort $(patsubst week_%,%,$(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))))
 PY = $(abspath $(VENV))/bin/python
 
-.PHONY: demo test install lint ladder test-root test-weeks test-images site pictures clean
+.PHONY: help week-there demo test install lint ladder test-root test-weeks test-images site pictures clean
 
-demo: install
+help:
+	@sed -n '/^#/!q; s/^# //p' Makefile
+
+week-there:
+	@ls -d week_$(WEEK)_* >/dev/null 2>&1 || { echo "error: there is no week $(WEEK) here" >&2; exit 2; }
+
+demo: week-there install
 	$(PY) tools/walk.py $(WEEK)
 
 test: install lint ladder test-root test-weeks test-images

@@ -192,9 +192,9 @@ def main() -> None:
         sys.exit(f"error: {error}")
     if arguments.update:
         (week / "README.md").write_text(readme, encoding="utf-8")
-    made = [name for name in ("models", "reports", "wandb", "multirun") if (folder / name).is_dir()]
+    results = ("models", "reports", "reports/dashboard/index.html", "multirun", "logs", "loop")
     print(f"\ndone in {time.perf_counter() - started:.0f} s; the results are in")
-    print("".join(f"  demo/{week.name}/{name}/\n" for name in made), end="")
+    print("".join(f"  demo/{week.name}/{name}\n" for name in results if (folder / name).exists()), end="")
 
 
 if __name__ == "__main__":
