@@ -108,6 +108,7 @@ def examine(reference: dict, model: str, rows: pd.DataFrame, alpha: float) -> li
         entry = {
             "from": window["time"].iloc[0].isoformat(timespec="milliseconds") + "Z",
             "to": window["time"].iloc[-1].isoformat(timespec="milliseconds") + "Z",
+            "ids": [window["id"].iloc[0], window["id"].iloc[-1]],
             "model": model,
             "predictions": len(window),
             "tests": {f.test: {"distance": f.distance, "p": f.p, "drifted": int(f.p <= alpha)} for f in findings},
@@ -134,7 +135,8 @@ def write_events(report: list[dict], path: Path) -> None:
     """
 
     def line(window: dict, action: str, name: str, **fields) -> str:
-        identity = uuid.uuid5(uuid.NAMESPACE_URL, f"cola:{window['model']}:{window['from']}:{window['to']}:{name}").hex
+        parts = ("cola", window["model"], window["from"], window["to"], *window["ids"], name)  # a batch shares its time
+        identity = uuid.uuid5(uuid.NAMESPACE_URL, ":".join(parts)).hex
         made = event(action, "success", {"sha256": window["model"]}, cola=fields,
                      event={"id": identity, "kind": "metric", "dataset": "cola.drift"})  # fmt: skip
         return json.dumps(made | {"@timestamp": window["to"]}) + "\n"

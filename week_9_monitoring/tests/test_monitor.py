@@ -96,6 +96,13 @@ def test_drift_is_told_with_what_since_when_and_examples(watch, log, lines, tmp_
     assert (tmp_path / "drift.events").read_text(encoding="utf-8") == before  # the same ids: replaced in the index
 
 
+def test_windows_of_one_moment_have_different_ids(watch, log, lines, tmp_path):
+    log.write_text("".join(json.dumps(event) + "\n" for event in lines["usual"]), encoding="utf-8")  # of one batch
+    watch(log)
+    found = (tmp_path / "drift.events").read_text(encoding="utf-8").splitlines()
+    assert len({json.loads(line)["event"]["id"] for line in found}) == len(found) == 3 * 5
+
+
 def test_a_drift_that_has_passed_is_shown_and_raises_no_alarm(watch, log, lines):
     written(log, lines["other"], hours_ago=50)
     written(log, lines["usual"][:200], hours_ago=20)
