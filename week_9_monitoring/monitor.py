@@ -14,6 +14,7 @@ sentences, or with hashes and their key in COLA_HASH_KEY.
 import argparse
 import json
 import os
+import re
 import sys
 import uuid
 from pathlib import Path
@@ -29,6 +30,7 @@ from quality import mcc_range
 
 FEWEST = 100  # predictions: less than these say nothing
 OUTPUT = LOGS / "drift.jsonl"
+IDENTITY = re.compile(rb'"id": "([0-9a-f]{32})"')  # in a line of OUTPUT
 
 
 def predictions(places: list[Path], model: str, size: int, windows: int) -> tuple[pd.DataFrame, list[str]]:
@@ -128,29 +130,33 @@ def examine(reference: dict, model: str, rows: pd.DataFrame, alpha: float) -> li
 
 
 def write_events(report: list[dict], path: Path) -> None:
-    """The findings as events; their ids are the same in each run, so an index replaces what it has.
+    """The findings as events; their ids are the same in each run, so an index replaces what it has, and so does the file.
 
     Raises:
         InputError: the file cannot be written.
     """
 
-    def line(window: dict, action: str, name: str, **fields) -> str:
+    def add(window: dict, action: str, name: str, **fields) -> None:
         parts = ("cola", window["model"], window["from"], window["to"], *window["ids"], name)  # a batch shares its time
         identity = uuid.uuid5(uuid.NAMESPACE_URL, ":".join(parts)).hex
         made = event(action, "success", {"sha256": window["model"]}, cola=fields,
                      event={"id": identity, "kind": "metric", "dataset": "cola.drift"})  # fmt: skip
-        return json.dumps(made | {"@timestamp": window["to"]}) + "\n"
+        lines[identity.encode()] = json.dumps(made | {"@timestamp": window["to"]}).encode()
 
-    lines = []
+    lines = {}
     for window in report:
         for test, finding in window["tests"].items():
-            lines.append(line(window, "drift-test", test, drift={"test": test} | finding))
+            add(window, "drift-test", test, drift={"test": test} | finding)
         if window.get("quality", {}).get("classes") == 2:
             quality = {name: window["quality"][name] for name in ("mcc", "low", "high", "labels")}
-            lines.append(line(window, "quality", "quality", quality=quality))
+            add(window, "quality", "quality", quality=quality)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines), encoding="utf-8")
+        earlier = path.read_bytes().splitlines() if path.exists() else []
+        kept = [each for each in earlier if lines.keys().isdisjoint(IDENTITY.findall(each))]
+        part = path.with_name(f"{path.name}.part")
+        part.write_bytes(b"".join(each + b"\n" for each in (*kept, *lines.values())))
+        os.replace(part, path)  # a reader never sees half a file
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): choose another --output") from None
 

@@ -103,6 +103,17 @@ def test_windows_of_one_moment_have_different_ids(watch, log, lines, tmp_path):
     assert len({json.loads(line)["event"]["id"] for line in found}) == len(found) == 3 * 5
 
 
+def test_findings_of_earlier_runs_are_kept(watch, log, lines, tmp_path):
+    written(log, lines["usual"], hours_ago=50)
+    watch(log)
+    before = (tmp_path / "drift.events").read_text(encoding="utf-8")
+    log.unlink()
+    written(log, lines["other"], hours_ago=20)
+    watch(log)
+    after = (tmp_path / "drift.events").read_text(encoding="utf-8")
+    assert (after.startswith(before), len(after.splitlines())) == (True, 3 * 5 + 5)
+
+
 def test_a_drift_that_has_passed_is_shown_and_raises_no_alarm(watch, log, lines):
     written(log, lines["other"], hours_ago=50)
     written(log, lines["usual"][:200], hours_ago=20)
