@@ -5,7 +5,7 @@
 
 The predictions of the reference's model are cut into windows of equal number, in the order of their times. Exit code 0:
 the newest window looks like the reference. 1: it has drifted; what has, since when, and the strangest examples are
-said. 2: nothing can be said, and why. Each finding is also an event, for the panels, in logs/drift.jsonl.
+said. 2: nothing can be said, and why. Each finding is also an event, for the panels, in drift.jsonl beside the log.
 
 labels.csv has a column `label`, 0 or 1, and a column `id` (event.id) or `sentence`; the latter needs logs with
 sentences, or with hashes and their key in COLA_HASH_KEY.
@@ -29,7 +29,7 @@ from logbook import LOGS, read_log
 from quality import mcc_range
 
 FEWEST = 100  # predictions: less than these say nothing
-OUTPUT = LOGS / "drift.jsonl"
+OUTPUT = "drift.jsonl"
 IDENTITY = re.compile(rb'"id": "([0-9a-f]{32})"')  # in a line of OUTPUT
 
 
@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=500, metavar="N", help="predictions; default: %(default)s")
     parser.add_argument("--windows", type=int, default=40, metavar="N", help="how many; default: %(default)s")
     parser.add_argument("--alpha", type=float, default=0.01, metavar="P", help="false alarms; default: %(default)s")
-    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help="events; default: %(default)s")
+    parser.add_argument("--output", type=Path, metavar="FILE", help=f"events; default: {OUTPUT} beside the first log")
     arguments = parser.parse_args()
     if arguments.window < FEWEST or arguments.windows < 1 or not 0.0025 <= arguments.alpha < 1:
         raise InputError(f"--window must be {FEWEST} or more, --windows 1 or more, and --alpha from 0.0025 to 1")
@@ -203,7 +203,8 @@ def main() -> None:
     for oddity in oddities:
         print(f"note: {oddity}", file=sys.stderr)
     report = examine(reference, model, rows, arguments.alpha)
-    write_events(report, arguments.output)
+    log = arguments.log[0]
+    write_events(report, arguments.output or (log if log.is_dir() else log.parent) / OUTPUT)
     show(report)
     sys.exit(1 if report[-1]["drifted"] else 0)
 

@@ -114,6 +114,13 @@ def test_findings_of_earlier_runs_are_kept(watch, log, lines, tmp_path):
     assert (after.startswith(before), len(after.splitlines())) == (True, 3 * 5 + 5)
 
 
+def test_findings_go_beside_the_log(cli, reference, log, lines, tmp_path):
+    written(log, lines["usual"])
+    for place in (log, tmp_path):
+        assert cli(monitor.main, place, "--reference", reference)[0] == 0
+        (tmp_path / "drift.jsonl").unlink()
+
+
 def test_a_drift_that_has_passed_is_shown_and_raises_no_alarm(watch, log, lines):
     written(log, lines["other"], hours_ago=50)
     written(log, lines["usual"][:200], hours_ago=20)
