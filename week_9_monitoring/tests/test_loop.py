@@ -92,6 +92,7 @@ def test_the_gate(cli, tmp_path, monkeypatch, new, old, kept, code):
     keep = ["--keep", tmp_path / "before"] if kept else []
     found, out, _ = cli(gate.main, "new", "old", "--data", tmp_path / "now", *keep)
     assert found == code
+    assert [line.endswith("(a loss up to 0.05 is allowed)") for line in out.splitlines()] == [False, *[True] * kept, False]
     assert out.splitlines()[-1] == ("the new model may be served" if code == 0 else "the old model stays")
 
 
