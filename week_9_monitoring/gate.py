@@ -39,7 +39,9 @@ def main() -> None:
     parser.add_argument("new", type=Path, help="the new model")
     parser.add_argument("old", type=Path, help="the one that is served")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where it must be better")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help=f"where it must not for certain have lost more than {MAY_LOSE}")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help=f"where it must not for certain have lost more than {MAY_LOSE}"
+    )
     arguments = parser.parse_args()
     models = [ColaONNXPredictor(path) for path in (arguments.new, arguments.old)]
     better = compare_on(arguments.data, *models)[1] > 0

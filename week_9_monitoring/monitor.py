@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from duckdb import DuckDBPyConnection
 
 from drift import COLUMNS, REFERENCE, compare, features, load_reference, strangeness
 from errors import InputError, friendly_errors
@@ -33,13 +34,12 @@ OUTPUT = "drift.jsonl"
 IDENTITY = re.compile(rb'"id": "([0-9a-f]{32})"')  # in a line of OUTPUT
 
 
-def predictions(places: list[Path], model: str, size: int, windows: int) -> tuple[pd.DataFrame, list[str]]:
+def predictions(database: DuckDBPyConnection, model: str, size: int, windows: int, oddities: list[str]) -> pd.DataFrame:
     """The newest windows of predictions of a model, oldest first, with the number of its window in each row.
 
     Raises:
         InputError: there are too few, or they come from another model.
     """
-    database, oddities = read_log(places)
     counted = database.execute("""SELECT cola.model.sha256, count(*) AS n, max("@timestamp") AS newest FROM events
         WHERE event.action = 'judge' AND cola.score IS NOT NULL GROUP BY ALL ORDER BY newest DESC""").fetchall()
     if not counted:
@@ -65,7 +65,7 @@ def predictions(places: list[Path], model: str, size: int, windows: int) -> tupl
            ORDER BY time, id LIMIT $size OFFSET $start""",
         {"model": model, "size": size * min(windows, total // size), "start": max(0, total // size - windows) * size},
     ).df()
-    return rows.assign(window=np.arange(len(rows)) // size), oddities
+    return rows.assign(window=np.arange(len(rows)) // size)
 
 
 def window_features(rows: pd.DataFrame) -> dict:
@@ -81,6 +81,8 @@ def add_labels(rows: pd.DataFrame, path: Path, oddities: list[str]) -> pd.DataFr
     """
     try:
         labels = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} not found: a CSV with the columns id (or sentence) and label") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}") from None
     key = next((name for name in ("id", "sentence") if name in labels), None)
@@ -130,7 +132,7 @@ def examine(reference: dict, model: str, rows: pd.DataFrame, alpha: float) -> li
 
 
 def write_events(report: list[dict], path: Path) -> None:
-    """The findings as events; their ids are the same in each run, so an index replaces what it has, and so does the file.
+    """The findings as events; their ids are the same in each run, so an index, or the file, replaces what it has.
 
     Raises:
         InputError: the file cannot be written.
@@ -152,9 +154,10 @@ def write_events(report: list[dict], path: Path) -> None:
             add(window, "quality", "quality", quality=quality)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        earlier = path.read_bytes().splitlines() if path.exists() else []
+        earlier = path.read_bytes().splitlines() if path.is_file() else []
         kept = [each for each in earlier if lines.keys().isdisjoint(IDENTITY.findall(each))]
-        part = path.with_name(f"{path.name}.part")
+        special = path.exists() and not path.is_file()  # /dev/null must not be replaced
+        part = path if special else path.with_name(f"{path.name}.part")
         part.write_bytes(b"".join(each + b"\n" for each in (*kept, *lines.values())))
         os.replace(part, path)  # a reader never sees half a file
     except OSError as error:
@@ -197,11 +200,14 @@ def main() -> None:
     if arguments.window < FEWEST or arguments.windows < 1 or not 0.0025 <= arguments.alpha < 1:
         raise InputError(f"--window must be {FEWEST} or more, --windows 1 or more, and --alpha from 0.0025 to 1")
     reference, model = load_reference(arguments.reference)
-    rows, oddities = predictions(arguments.log, model, arguments.window, arguments.windows)
-    if arguments.labels:
-        rows = add_labels(rows, arguments.labels, oddities)
-    for oddity in oddities:
-        print(f"note: {oddity}", file=sys.stderr)
+    database, oddities = read_log(arguments.log)
+    try:
+        rows = predictions(database, model, arguments.window, arguments.windows, oddities)
+        if arguments.labels:
+            rows = add_labels(rows, arguments.labels, oddities)
+    finally:  # they may say why there is nothing to test
+        for oddity in oddities:
+            print(f"note: {oddity}", file=sys.stderr)
     report = examine(reference, model, rows, arguments.alpha)
     log = arguments.log[0]
     write_events(report, arguments.output or (log if log.is_dir() else log.parent) / OUTPUT)

@@ -166,7 +166,7 @@ def test_labels_of_one_class_give_no_mcc(watch, log, lines, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read as CSV"),
+        (None, "labels.csv not found: a CSV with the columns id (or sentence) and label"),
         ("", "cannot be read as CSV"),
         ("sentence\nHe runs.\n", "needs a column"),
         ("id,label\n1,yes\n", "needs a column"),
@@ -209,6 +209,12 @@ def test_nothing_to_test(watch, log, lines):
     assert "no log in" in watch(log.with_name("no.jsonl"))[2]
     assert "not found" in watch(log, "--reference", "no.json")[2]
     assert "--window must be 100 or more" in watch(log, "--window", "10")[2]
+
+
+def test_notes_are_told_where_nothing_is_left(watch, log):
+    log.write_text("START RequestId: 1\n")
+    note = "note: 1 line not events of this project, or torn: left out\n"
+    assert watch(log)[::2] == (2, f"{note}error: no predictions in the log: there is nothing to test\n")
 
 
 def test_a_window_that_is_not_full_is_named(watch, log, lines):
