@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from errors import InputError
+from events import BUCKETS
 
 REFERENCE = Path("models/reference.json")
 COLUMNS = ("tokens", "unknown_tokens", "vocabulary", "score")  # of it
@@ -77,7 +78,12 @@ def load_reference(path: Path) -> tuple[dict, str]:
     """
     try:
         content = json.loads(path.read_bytes())
-        return features(*(np.array(content[column]) for column in COLUMNS)), content["model"]["sha256"]
+        columns = {column: np.array(content[column]) for column in COLUMNS}
+        for column, values in columns.items():
+            expected = (len(columns["score"]), BUCKETS)[: 1 + (column == "vocabulary")]
+            if values.shape != expected:
+                raise ValueError(f"{column} has the shape {values.shape}, not {expected}")
+        return features(*columns.values()), content["model"]["sha256"]
     except FileNotFoundError:
         raise InputError(f'{path} not found: run "python reference.py" first') from None
     except (ValueError, KeyError, TypeError, IndexError, OSError) as error:

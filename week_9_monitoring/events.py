@@ -51,6 +51,8 @@ class EventLog:
         self.lock, self.torn, self.warned, self.next_look = threading.Lock(), False, False, 0.0
         try:
             self.descriptor = self._open() if self.file else {"stdout": 1, "stderr": 2}[place]
+        except IsADirectoryError:
+            raise InputError(f"COLA_LOG={place} is a folder: name a file in it") from None
         except OSError as error:
             raise InputError(f"COLA_LOG={place} cannot be written ({error.strerror}): make its folder first") from None
 

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from data import load_corpus
 from errors import InputError, friendly_errors
@@ -36,7 +37,7 @@ LABELLED = 500  # sentences of learners to train with; as many, and as many usua
 BATCH = 50  # sentences of a request
 ARTICLE = re.compile(r"\b(?:the|an|a) ", re.IGNORECASE)
 LEFT_OUT = shutil.ignore_patterns("models", "reports", "loop", "logs", "wandb", "outputs", "multirun", "cache", "tmp",
-                                  "storage", "config.local", "dvc.lock", "tests", ".venv", "__pycache__")  # fmt: skip
+                                  "storage", "config.local", "*.lock", "tests", ".venv", "__pycache__")  # fmt: skip
 
 
 def run(folder: Path, *command: str, codes: tuple[int, ...] = (0,)) -> int:
@@ -163,7 +164,11 @@ def main() -> None:
     parser.add_argument("--overrides", default="", metavar="KEYS", help="of the training, as in params.yaml")
     parser.add_argument("--folder", type=Path, default=FOLDER, metavar="DIR", help="made anew; default: %(default)s")
     arguments = parser.parse_args()
-    loop(arguments.folder, arguments.models, arguments.overrides)
+    try:
+        with FileLock(f"{arguments.folder.resolve()}.lock", timeout=0):
+            loop(arguments.folder, arguments.models, arguments.overrides)
+    except Timeout:
+        raise InputError(f"{arguments.folder} is in use by another loop: wait, or choose another --folder") from None
 
 
 if __name__ == "__main__":

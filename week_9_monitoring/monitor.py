@@ -5,7 +5,7 @@
 
 The predictions of the reference's model are cut into windows of equal number, in the order of their times. Exit code 0:
 the newest window looks like the reference. 1: it has drifted; what has, since when, and the strangest examples are
-said. 2: nothing can be said, and why. Each finding is also an event, for the panels, in logs/drift.jsonl.
+said. 2: nothing can be said, and why. Each finding is also an event, for the panels, in drift.jsonl beside the log.
 
 labels.csv has a column `label`, 0 or 1, and a column `id` (event.id) or `sentence`; the latter needs logs with
 sentences, or with hashes and their key in COLA_HASH_KEY.
@@ -14,12 +14,14 @@ sentences, or with hashes and their key in COLA_HASH_KEY.
 import argparse
 import json
 import os
+import re
 import sys
 import uuid
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from duckdb import DuckDBPyConnection
 
 from drift import COLUMNS, REFERENCE, compare, features, load_reference, strangeness
 from errors import InputError, friendly_errors
@@ -28,16 +30,16 @@ from logbook import LOGS, read_log
 from quality import mcc_range
 
 FEWEST = 100  # predictions: less than these say nothing
-OUTPUT = LOGS / "drift.jsonl"
+OUTPUT = "drift.jsonl"
+IDENTITY = re.compile(rb'"id": "([0-9a-f]{32})"')  # in a line of OUTPUT
 
 
-def predictions(places: list[Path], model: str, size: int, windows: int) -> tuple[pd.DataFrame, list[str]]:
+def predictions(database: DuckDBPyConnection, model: str, size: int, windows: int, oddities: list[str]) -> pd.DataFrame:
     """The newest windows of predictions of a model, oldest first, with the number of its window in each row.
 
     Raises:
         InputError: there are too few, or they come from another model.
     """
-    database, oddities = read_log(places)
     counted = database.execute("""SELECT cola.model.sha256, count(*) AS n, max("@timestamp") AS newest FROM events
         WHERE event.action = 'judge' AND cola.score IS NOT NULL GROUP BY ALL ORDER BY newest DESC""").fetchall()
     if not counted:
@@ -63,7 +65,7 @@ def predictions(places: list[Path], model: str, size: int, windows: int) -> tupl
            ORDER BY time, id LIMIT $size OFFSET $start""",
         {"model": model, "size": size * min(windows, total // size), "start": max(0, total // size - windows) * size},
     ).df()
-    return rows.assign(window=np.arange(len(rows)) // size), oddities
+    return rows.assign(window=np.arange(len(rows)) // size)
 
 
 def window_features(rows: pd.DataFrame) -> dict:
@@ -79,6 +81,8 @@ def add_labels(rows: pd.DataFrame, path: Path, oddities: list[str]) -> pd.DataFr
     """
     try:
         labels = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise InputError(f"{path} not found: a CSV with the columns id (or sentence) and label") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read as CSV: {error}") from None
     key = next((name for name in ("id", "sentence") if name in labels), None)
@@ -108,6 +112,7 @@ def examine(reference: dict, model: str, rows: pd.DataFrame, alpha: float) -> li
         entry = {
             "from": window["time"].iloc[0].isoformat(timespec="milliseconds") + "Z",
             "to": window["time"].iloc[-1].isoformat(timespec="milliseconds") + "Z",
+            "ids": [window["id"].iloc[0], window["id"].iloc[-1]],
             "model": model,
             "predictions": len(window),
             "tests": {f.test: {"distance": f.distance, "p": f.p, "drifted": int(f.p <= alpha)} for f in findings},
@@ -127,28 +132,34 @@ def examine(reference: dict, model: str, rows: pd.DataFrame, alpha: float) -> li
 
 
 def write_events(report: list[dict], path: Path) -> None:
-    """The findings as events; their ids are the same in each run, so an index replaces what it has.
+    """The findings as events; their ids are the same in each run, so an index, or the file, replaces what it has.
 
     Raises:
         InputError: the file cannot be written.
     """
 
-    def line(window: dict, action: str, name: str, **fields) -> str:
-        identity = uuid.uuid5(uuid.NAMESPACE_URL, f"cola:{window['model']}:{window['from']}:{window['to']}:{name}").hex
+    def add(window: dict, action: str, name: str, **fields) -> None:
+        parts = ("cola", window["model"], window["from"], window["to"], *window["ids"], name)  # a batch shares its time
+        identity = uuid.uuid5(uuid.NAMESPACE_URL, ":".join(parts)).hex
         made = event(action, "success", {"sha256": window["model"]}, cola=fields,
                      event={"id": identity, "kind": "metric", "dataset": "cola.drift"})  # fmt: skip
-        return json.dumps(made | {"@timestamp": window["to"]}) + "\n"
+        lines[identity.encode()] = json.dumps(made | {"@timestamp": window["to"]}).encode()
 
-    lines = []
+    lines = {}
     for window in report:
         for test, finding in window["tests"].items():
-            lines.append(line(window, "drift-test", test, drift={"test": test} | finding))
+            add(window, "drift-test", test, drift={"test": test} | finding)
         if window.get("quality", {}).get("classes") == 2:
             quality = {name: window["quality"][name] for name in ("mcc", "low", "high", "labels")}
-            lines.append(line(window, "quality", "quality", quality=quality))
+            add(window, "quality", "quality", quality=quality)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines), encoding="utf-8")
+        earlier = path.read_bytes().splitlines() if path.is_file() else []
+        kept = [each for each in earlier if lines.keys().isdisjoint(IDENTITY.findall(each))]
+        special = path.exists() and not path.is_file()  # /dev/null must not be replaced
+        part = path if special else path.with_name(f"{path.name}.part")
+        part.write_bytes(b"".join(each + b"\n" for each in (*kept, *lines.values())))
+        os.replace(part, path)  # a reader never sees half a file
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): choose another --output") from None
 
@@ -184,18 +195,22 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=500, metavar="N", help="predictions; default: %(default)s")
     parser.add_argument("--windows", type=int, default=40, metavar="N", help="how many; default: %(default)s")
     parser.add_argument("--alpha", type=float, default=0.01, metavar="P", help="false alarms; default: %(default)s")
-    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE", help="events; default: %(default)s")
+    parser.add_argument("--output", type=Path, metavar="FILE", help=f"events; default: {OUTPUT} beside the first log")
     arguments = parser.parse_args()
     if arguments.window < FEWEST or arguments.windows < 1 or not 0.0025 <= arguments.alpha < 1:
         raise InputError(f"--window must be {FEWEST} or more, --windows 1 or more, and --alpha from 0.0025 to 1")
     reference, model = load_reference(arguments.reference)
-    rows, oddities = predictions(arguments.log, model, arguments.window, arguments.windows)
-    if arguments.labels:
-        rows = add_labels(rows, arguments.labels, oddities)
-    for oddity in oddities:
-        print(f"note: {oddity}", file=sys.stderr)
+    database, oddities = read_log(arguments.log)
+    try:
+        rows = predictions(database, model, arguments.window, arguments.windows, oddities)
+        if arguments.labels:
+            rows = add_labels(rows, arguments.labels, oddities)
+    finally:  # they may say why there is nothing to test
+        for oddity in oddities:
+            print(f"note: {oddity}", file=sys.stderr)
     report = examine(reference, model, rows, arguments.alpha)
-    write_events(report, arguments.output)
+    log = arguments.log[0]
+    write_events(report, arguments.output or (log if log.is_dir() else log.parent) / OUTPUT)
     show(report)
     sys.exit(1 if report[-1]["drifted"] else 0)
 

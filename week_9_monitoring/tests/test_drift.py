@@ -96,6 +96,17 @@ def test_a_reference_that_is_missing_or_damaged_is_named(tmp_path, content):
         load_reference(path)
 
 
+@pytest.mark.parametrize("cut", ["tokens", "score", "vocabulary", "buckets"])
+def test_a_reference_whose_columns_do_not_fit_together_is_damaged(tmp_path, cut):
+    content = {"model": {"sha256": "f"}, "tokens": [5] * 9, "unknown_tokens": [0] * 9, "score": [0.5] * 9}
+    content["vocabulary"] = [[1] * (15 if cut == "buckets" else 16)] * 9
+    if cut != "buckets":
+        content[cut] = content[cut][:3]
+    (tmp_path / "reference.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r'damaged \(\w+ has the shape .*\): run "python reference.py"'):
+        load_reference(tmp_path / "reference.json")
+
+
 def test_what_the_reference_holds(exported, small, cli, tmp_path):
     import reference
     from inference_onnx import ColaONNXPredictor

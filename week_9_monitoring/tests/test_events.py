@@ -176,6 +176,8 @@ def test_standard_output_is_the_service_s_default(exported, tmp_path):
 def test_a_place_that_cannot_be_written_stops_the_start(tmp_path):
     with pytest.raises(InputError, match="No such file or directory"):
         EventLog(str(tmp_path / "no" / "log.jsonl"))
+    with pytest.raises(InputError, match="is a folder: name a file in it"):
+        EventLog(str(tmp_path))
 
 
 def test_a_full_disk_costs_the_log_and_not_the_prediction(predictor, capfd):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import gate
 import loop
@@ -47,6 +48,14 @@ def test_from_drift_to_a_new_model_and_no_alarm(models, tmp_path):
     lines = (tmp_path / "round/logs/predictions.jsonl").read_text(encoding="utf-8").splitlines()
     log = [json.loads(line) for line in lines]
     assert [each["cola"]["model"]["sha256"] for each in log] == [old] * 2 * loop.SIZE + [served] * loop.SIZE
+
+
+def test_two_loops_in_one_folder(cli, tmp_path):
+    folder = tmp_path / "loop"
+    with FileLock(f"{folder}.lock"):
+        code, _, err = cli(loop.main, "--folder", folder)
+    expected = f"error: {folder} is in use by another loop: wait, or choose another --folder\n"
+    assert (code, err) == (2, expected)
 
 
 def test_learners_sentences():
@@ -92,6 +101,7 @@ def test_the_gate(cli, tmp_path, monkeypatch, new, old, kept, code):
     keep = ["--keep", tmp_path / "before"] if kept else []
     found, out, _ = cli(gate.main, "new", "old", "--data", tmp_path / "now", *keep)
     assert found == code
+    assert out.count(" (a loss up to 0.05 is allowed)\n") == kept
     assert out.splitlines()[-1] == ("the new model may be served" if code == 0 else "the old model stays")
 
 

@@ -96,6 +96,31 @@ def test_drift_is_told_with_what_since_when_and_examples(watch, log, lines, tmp_
     assert (tmp_path / "drift.events").read_text(encoding="utf-8") == before  # the same ids: replaced in the index
 
 
+def test_windows_of_one_moment_have_different_ids(watch, log, lines, tmp_path):
+    log.write_text("".join(json.dumps(event) + "\n" for event in lines["usual"]), encoding="utf-8")  # of one batch
+    watch(log)
+    found = (tmp_path / "drift.events").read_text(encoding="utf-8").splitlines()
+    assert len({json.loads(line)["event"]["id"] for line in found}) == len(found) == 3 * 5
+
+
+def test_findings_of_earlier_runs_are_kept(watch, log, lines, tmp_path):
+    written(log, lines["usual"], hours_ago=50)
+    watch(log)
+    before = (tmp_path / "drift.events").read_text(encoding="utf-8")
+    log.unlink()
+    written(log, lines["other"], hours_ago=20)
+    watch(log)
+    after = (tmp_path / "drift.events").read_text(encoding="utf-8")
+    assert (after.startswith(before), len(after.splitlines())) == (True, 3 * 5 + 5)
+
+
+def test_findings_go_beside_the_log(cli, reference, log, lines, tmp_path):
+    written(log, lines["usual"])
+    for place in (log, tmp_path):
+        assert cli(monitor.main, place, "--reference", reference)[0] == 0
+        (tmp_path / "drift.jsonl").unlink()
+
+
 def test_a_drift_that_has_passed_is_shown_and_raises_no_alarm(watch, log, lines):
     written(log, lines["other"], hours_ago=50)
     written(log, lines["usual"][:200], hours_ago=20)
@@ -141,7 +166,7 @@ def test_labels_of_one_class_give_no_mcc(watch, log, lines, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read as CSV"),
+        (None, "labels.csv not found: a CSV with the columns id (or sentence) and label"),
         ("", "cannot be read as CSV"),
         ("sentence\nHe runs.\n", "needs a column"),
         ("id,label\n1,yes\n", "needs a column"),
@@ -184,6 +209,12 @@ def test_nothing_to_test(watch, log, lines):
     assert "no log in" in watch(log.with_name("no.jsonl"))[2]
     assert "not found" in watch(log, "--reference", "no.json")[2]
     assert "--window must be 100 or more" in watch(log, "--window", "10")[2]
+
+
+def test_notes_are_told_where_nothing_is_left(watch, log):
+    log.write_text("START RequestId: 1\n")
+    note = "note: 1 line not events of this project, or torn: left out\n"
+    assert watch(log)[::2] == (2, f"{note}error: no predictions in the log: there is nothing to test\n")
 
 
 def test_a_window_that_is_not_full_is_named(watch, log, lines):
