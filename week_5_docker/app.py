@@ -73,7 +73,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Load the model before the first request is taken, or refuse to start."""
     # One thread for each judgement, and as many judgements at once as there are cores: the others wait in line. More
     # would only take turns, and each needs memory.
-    app.state.predictor = ColaONNXPredictor(os.environ.get("MODEL", "models/model.onnx"), threads=1)
+    app.state.predictor = ColaONNXPredictor(os.environ.get("MODEL") or "models/model.onnx", threads=1)
     current_default_thread_limiter().total_tokens = os.cpu_count() or 1
     yield
 

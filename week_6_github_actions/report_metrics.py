@@ -49,7 +49,9 @@ def shown(value: float | str | None, signed: bool = False) -> str:
 
 
 def change(old: float | str | None, new: float | str | None) -> str:
-    if isinstance(old, str | None) or isinstance(new, str | None):
+    if new is None:
+        return "gone"
+    if isinstance(old, str | None) or isinstance(new, str):
         return ""
     return shown(new - old, signed=True)
 
@@ -61,7 +63,7 @@ def markdown(rows: list[tuple[str, tuple]], base: str) -> list[str]:
 
 
 def table(diff: dict[str, dict[str, dict]], base: str) -> str:
-    """The report: one row for each metric that differs, the model's MCC first; what only `base` has is left out.
+    """The report: one row for each metric that differs, the model's MCC first; what only `base` has is gone.
 
     Raises:
         InputError: there are no metrics at all.
@@ -70,9 +72,8 @@ def table(diff: dict[str, dict[str, dict]], base: str) -> str:
         (metric != FIRST, file, metric): (value.get("old"), value.get("new"))
         for file, metrics in diff.items()
         for metric, value in metrics.items()
-        if value.get("new") is not None
     }
-    if not values:
+    if all(new is None for _, new in values.values()):
         raise InputError('there are no metrics: run "dvc repro" first')
     rows = [(name, pair) for (_, _, name), pair in sorted(values.items()) if pair[0] != pair[1]]
     lines = [f"### Metrics, against `{base}`", ""]
@@ -85,6 +86,8 @@ def table(diff: dict[str, dict[str, dict]], base: str) -> str:
         lines += ["", f"<details><summary>{len(folded) - 2} more</summary>", "", *folded, "", "</details>"]
     if same := len(values) - len(rows):
         lines += ["", f"{same} others are the same."]
+    for file in sorted({file for (_, file, _), (_, new) in values.items() if new is None}):
+        lines += ["", f"Gone from `{file}`: if not on purpose, run `dvc repro`."]
     return "\n".join(lines)
 
 
@@ -98,7 +101,8 @@ def main() -> None:
     elif base.endswith("^") and exists("HEAD"):
         print(table(metrics_diff("HEAD"), "HEAD"))
     else:
-        raise InputError(f"git knows no commit {base}: in a workflow, fetch more of the history (fetch-depth)")
+        raise InputError(f"git knows no commit {base}: is it spelled right, and is something committed? "
+                         "In a workflow: more fetch-depth")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -20,21 +20,22 @@ from pathlib import Path
 from annotations import notice
 from errors import InputError, friendly_errors
 
-REMOTE = "ci"  # its name in .dvc/config.local, which git ignores
+REMOTE = "ci"  # its name in .dvc/config.local, which git ignores, for as long as the pull takes
 LOCK = Path("dvc.lock")
 SCOPE = "https://www.googleapis.com/auth/drive.readonly"
 KEY, TOKEN = "GDRIVE_CREDENTIALS_DATA", "GDRIVE_ACCESS_TOKEN"
 README = 'see "Go real" in README.md'
 
 
-def dvc(*arguments: str, cure: str) -> None:
+def dvc(*arguments: str, cure: str = "") -> None:
     """Run DVC, which says itself what it does and what is wrong.
 
     Raises:
-        InputError: it ended with an error; the message ends with the cure.
+        InputError: it ended with an error; the message ends with the cure, where one is known.
     """
     if subprocess.run([sys.executable, "-m", "dvc", *arguments]).returncode:
-        raise InputError(f"dvc {arguments[0]} failed, as it says above: {cure}")
+        reason = f", as it says above: {cure}" if cure else ": the reason stands above"
+        raise InputError(f"dvc {arguments[0]} failed{reason}")
 
 
 def account_of(key: str) -> dict:
@@ -93,32 +94,41 @@ def name_remote(url: str) -> str | None:
         notice("DVC remote left out", f"{url} needs the secret {KEY}, or the variable GCP_WORKLOAD_IDENTITY_PROVIDER; "
                f"so the model is trained here; {README}", "warning")  # fmt: skip
         return None
-    dvc("remote", "add", "--quiet", "--local", "--force", "--default", REMOTE, url, cure="mend DVC_REMOTE_URL")
     if on_drive and key:
         account = account_of(key)
         token = token_of(account)
         cure = f"is the folder shared with {account['client_email']}, and was the model pushed to it (dvc push)?"
     if on_drive:
         os.environ[KEY] = for_dvc(token)
+    dvc("remote", "add", "--quiet", "--local", "--force", REMOTE, url, cure="mend DVC_REMOTE_URL")
     return cure
 
 
 def pull() -> None:
-    """Bring what dvc.lock names from the remote of DVC_REMOTE_URL, or say which variable is missing for it."""
+    """Bring what dvc.lock names from the remote of DVC_REMOTE_URL, or say which variable is missing for it.
+
+    Raises:
+        InputError: the remote, its credentials or its model is missing or wrong.
+    """
     url = os.environ.get("DVC_REMOTE_URL", "").strip()
+    if url.startswith(("https://drive.google.com/", "gdrive:")) and not url.startswith("gdrive://"):
+        raise InputError("DVC_REMOTE_URL: of a folder on Drive, give gdrive:// and the end of its address")
     if not url:
         notice("No DVC remote", f"the model is trained here; the variable DVC_REMOTE_URL names a remote; {README}")
     elif not LOCK.is_file():
         notice("Nothing to pull", f"no {LOCK} is committed, so the model is trained here: "
                f'run "dvc repro", "dvc push", and commit {LOCK}')  # fmt: skip
     elif cure := name_remote(url):
-        dvc("pull", cure=cure)
+        try:
+            dvc("pull", "--remote", REMOTE, cure=cure)
+        finally:  # or it would stay where a later run names another, or none
+            dvc("remote", "remove", "--local", REMOTE)
 
 
 @friendly_errors()
 def main() -> None:
     pull()
-    dvc("repro", cure="mend the stage that it names")
+    dvc("repro")
 
 
 if __name__ == "__main__":

@@ -194,6 +194,14 @@ def test_a_start_that_fails_ends_the_process_with_the_cure_and_no_traceback(tmp_
     assert "Traceback" not in str(ended.value)
 
 
+def test_an_empty_variable_is_as_none_at_all(model, tmp_path, monkeypatch):
+    shutil.copytree(model.parent, tmp_path / "models")
+    monkeypatch.setenv("MODEL", "")
+    monkeypatch.chdir(tmp_path)
+    with TestClient(service.app) as client:
+        assert client.get("/health").json()["status"] == "ok"
+
+
 def test_the_first_requests_may_all_come_at_once(server, model):
     barrier = threading.Barrier(CLIENTS)
 

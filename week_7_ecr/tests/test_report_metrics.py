@@ -51,6 +51,13 @@ def test_without_changes_there_is_no_table():
     assert not rows(report)
 
 
+def test_what_only_the_base_has_is_shown_as_gone_with_the_cure():
+    report = table({FILE: {"model.mcc": {"old": 0.5, "new": None}}, "b": {"x": {"old": 1, "new": 1}}}, "HEAD")
+    assert rows(report) == [["model.mcc", "0.5000", "-", "gone"]]
+    assert f"Gone from `{FILE}`" in report
+    assert "dvc repro" in report
+
+
 @pytest.mark.parametrize("diff", [{}, {FILE: {"model.mcc": {"old": 0.5, "new": None}}}])
 def test_without_metrics_the_cure_is_said(diff):
     with pytest.raises(InputError, match="dvc repro"):
@@ -98,5 +105,5 @@ def test_the_first_commit_of_all_is_compared_with_itself(repository):
 def test_a_commit_that_git_does_not_know_is_an_error_with_the_cure(repository):
     done = report(repository, "v9")
     assert done.returncode == 2
-    assert "git knows no commit v9" in done.stderr
+    assert "git knows no commit v9: is it spelled right" in done.stderr
     assert "fetch-depth" in done.stderr

@@ -104,10 +104,25 @@ def test_where_no_lock_is_committed_there_is_nothing_to_pull(trained, tmp_path):
     assert "commit dvc.lock" in remarks
 
 
-def test_the_remote_stays_out_of_git(trained, tmp_path):
-    before = run(trained, "git", "status", "--short")
-    get(trained, DVC_REMOTE_URL=str(tmp_path / "remote"))
-    assert run(trained, "git", "status", "--short") == before
+@pytest.mark.parametrize(("remote", "code"), [("remote", 0), ("other", 2)])
+def test_the_remote_is_for_one_call_and_that_of_the_reader_stays(trained, tmp_path, remote, code):
+    run(trained, *"dvc remote add -q --local --default mine there".split())
+    before = (trained / ".dvc" / "config.local").read_text()
+    get(trained, code=code, DVC_REMOTE_URL=str(tmp_path / remote))
+    assert (trained / ".dvc" / "config.local").read_text() == before
+
+
+@pytest.mark.parametrize("url", ["https://drive.google.com/drive/folders/ID", "gdrive:ID"])
+def test_an_address_of_google_drive_that_dvc_cannot_use_is_refused_with_the_cure(monkeypatch, url):
+    monkeypatch.setenv("DVC_REMOTE_URL", url)
+    with pytest.raises(InputError, match="DVC_REMOTE_URL: .* give gdrive://"):
+        get_model.pull()
+
+
+def test_a_stage_that_fails_is_an_error(trained):
+    (trained / "dvc.yaml").write_text(PIPELINE.replace("open('data.txt')", "open('nothing')"))
+    _, message = get(trained, code=2)
+    assert message.splitlines()[-1] == "error: dvc repro failed: the reason stands above"
 
 
 def test_google_drive_without_credentials_is_left_out_and_no_browser_is_opened(trained):
