@@ -106,7 +106,7 @@ def test_where_no_lock_is_committed_there_is_nothing_to_pull(trained, tmp_path):
 
 @pytest.mark.parametrize(("remote", "code"), [("remote", 0), ("other", 2)])
 def test_the_remote_is_for_one_call_and_that_of_the_reader_stays(trained, tmp_path, remote, code):
-    run(trained, *"dvc remote add -q --local --default mine there".split())
+    run(trained, "dvc", "remote", "add", "-q", "--local", "--default", "mine", "there")
     before = (trained / ".dvc" / "config.local").read_text()
     get(trained, code=code, DVC_REMOTE_URL=str(tmp_path / remote))
     assert (trained / ".dvc" / "config.local").read_text() == before
