@@ -104,7 +104,10 @@ def main() -> int:
                 keep(run / plot, FOLDER / name)
             else:
                 print(f"{plot} is not in that run: images/{name} stays as it is", file=sys.stderr)
-        shoot(run, Path(folder))
+        if (run / "page.html").is_file():
+            shoot(run, Path(folder))
+        else:
+            print("there is no page in that run: images of pages stay as they are", file=sys.stderr)
     return 0
 
 

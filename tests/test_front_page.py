@@ -13,7 +13,7 @@ from weeks import ladder_now
 ROOT = Path(__file__).resolve().parent.parent
 WEEKS = ladder_now(ROOT)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ROWS = re.findall(r"(?m)^\| \[(\d)\]\((\w+)/README\.md\) \|.*\| ([^|]*) \| ([^|]*) ?\|$", README)
+ROWS = re.findall(r"(?m)^\| \[(\d)\]\((\w+)/README\.md\) \|.*\| ([^|]*) \| ([^|]*) ?\| [\d.]+ \|$", README)
 
 
 def test_the_badges_are_true():
