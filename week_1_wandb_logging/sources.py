@@ -71,15 +71,14 @@ def resolve(source: str = "auto", data: str | None = None, model: str | None = N
         model: a folder with a `config.json`, `bundled`, or the name of a model on the Hub; overrides `source`.
 
     Raises:
-        InputError: a folder is missing, or the Hub is needed and out of reach.
+        InputError: a folder is missing or holds no encoder, or the Hub is needed and out of reach.
     """
     if data is not None and not Path(data).is_dir():
         raise InputError(f"data folder {data} not found: it must hold train.csv and validation.csv")
     if model == "bundled":
         model = str(BUNDLED)
     model_on_disk = model is not None and Path(model).is_dir()
-    files = {path.name for path in Path(model).iterdir()} if model_on_disk else set()
-    if model_on_disk and not ("config.json" in files and files.intersection(VOCABULARY)):
+    if model_on_disk and not (_has(model, "config.json") and _has(model, *VOCABULARY)):
         raise InputError(
             f"{model} holds no encoder: it needs config.json, {' or '.join(VOCABULARY)}, and its weights, "
             "without which it starts untrained"
@@ -104,9 +103,9 @@ def resolve(source: str = "auto", data: str | None = None, model: str | None = N
             found, source = f"the bundled stand-ins (no Hugging Face Hub within {HUB_TIMEOUT_S} s)", "bundled"
         options = ", ".join(map(option, ("source", "data", "model"), ("hub|bundled", "DIR", "DIR")))
         if data is not None:
-            found = f"the encoder from {found}, the data from {_name(Path(data))}"
+            found = f"the encoder from {found}, the data from {_name(Path(data).resolve())}"
         elif model_on_disk:
-            found = f"the data from {found}, the encoder from {_name(Path(model))}"
+            found = f"the data from {found}, the encoder from {_name(Path(model).resolve())}"
         print(f"source: {found}; choose with {options}", file=sys.stderr)
     default_data, default_model = (BUNDLED, BUNDLED) if source == "bundled" else (HUB_DATASET, HUB_MODEL)
     return Sources(
@@ -154,6 +153,10 @@ def git_revision() -> str | None:
     except FileNotFoundError:
         return None
     return answer.stdout.strip() or None
+
+
+def _has(folder: str, *names: str) -> bool:
+    return any(os.path.isfile(Path(folder, name)) for name in names)  # a folder that may not be read has none
 
 
 def _name(place: str | Path) -> str:

@@ -166,6 +166,8 @@ def check_same_run(last: Path, now: dict) -> str:
     try:
         before = torch.load(last, map_location="cpu", weights_only=True)["hyper_parameters"]["provenance"]
         before = before | before.pop("settings")
+    except PermissionError as error:
+        raise InputError(f"{last} cannot be read: check its permissions") from error
     except Exception as error:
         raise InputError(f"{last} is damaged: delete it and train without resume=true") from error
     now = now | now["settings"]

@@ -76,6 +76,8 @@ def explained(what: str):
         raise InputError(f"{what}: what answers is not AWS: is there a proxy, or a wrong AWS_ENDPOINT_URL?") from error
     except (BotoCoreError, Boto3Error) as error:
         raise _told(what, type(error).__name__, str(error)) from error
+    except BrokenPipeError:  # of our own output
+        raise
     except OSError as error:  # of a file here
         raise InputError(f"{what}: {error.filename}: {error.strerror}: give another file") from error
 

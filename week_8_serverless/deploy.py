@@ -74,6 +74,7 @@ class Deployment:
         self.client, self.metrics, self.function, self.alias = client, metrics, function, alias
         before = client.get_alias(FunctionName=function, Name=alias)
         self.before, self.revision = before["FunctionVersion"], before["RevisionId"]
+        self.revision_before = self.revision
         self.weights_before = before.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
 
     def publish(self, image: str) -> str:
@@ -104,7 +105,9 @@ class Deployment:
         self.revision = answer["RevisionId"]
 
     def go_back(self) -> None:
-        self.move(self.before, self.weights_before)
+        """Undo the moves, if there was one."""
+        if self.client.get_alias(FunctionName=self.function, Name=self.alias)["RevisionId"] != self.revision_before:
+            self.move(self.before, self.weights_before)
 
     def errors(self, version: str, since: datetime) -> int:
         """How many invocations of a version through the alias failed since then, as far as CloudWatch knows by now."""

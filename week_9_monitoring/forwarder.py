@@ -248,7 +248,8 @@ def main() -> None:
         try:
             from_files(arguments.log, arguments.endpoint.rstrip("/"), lambda line: print(line, file=sys.stderr))
         except GiveUpError as error:
-            raise InputError(f"{error}. Is it running, and is API_KEY set?") from None
+            cure = "is it running, and may you write there (API_KEY, or the access policy of a domain of AWS)?"
+            raise InputError(f"{error}: {cure}") from None
         except UnsignedError as error:
             raise InputError(str(error)) from None
         except OSError as error:

@@ -41,7 +41,8 @@ def ask(method: str, url: str, body: bytes | None = None, kind: str = "applicati
         told = error.read().decode(errors="replace")[:500]
         if error.code in (502, 503, 504):
             raise ConnectionError(f"HTTP {error.code}: {told}") from None
-        cure = "; set API_KEY; a domain of AWS lets in its ReaderArn only" if error.code in (401, 403) else ""
+        ours = "its ReaderArn only may ask" if request.host.endswith(".amazonaws.com") else "set API_KEY"
+        cure = f"; {ours}" if error.code in (401, 403) else ""
         raise InputError(f"{method} {url}: HTTP {error.code}: {told}{cure}") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise ConnectionError(repr(error)) from None

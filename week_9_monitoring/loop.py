@@ -164,11 +164,15 @@ def main() -> None:
     parser.add_argument("--overrides", default="", metavar="KEYS", help="of the training, as in params.yaml")
     parser.add_argument("--folder", type=Path, default=FOLDER, metavar="DIR", help="made anew; default: %(default)s")
     arguments = parser.parse_args()
+    lock = FileLock(f"{arguments.folder.resolve()}.lock", timeout=0)
     try:
-        with FileLock(f"{arguments.folder.resolve()}.lock", timeout=0):
-            loop(arguments.folder, arguments.models, arguments.overrides)
+        lock.acquire()
     except Timeout:
         raise InputError(f"{arguments.folder} is in use by another loop: wait, or choose another --folder") from None
+    except OSError as error:
+        raise InputError(f"{lock.lock_file} cannot be written ({error.strerror}): choose another --folder") from None
+    with lock:
+        loop(arguments.folder, arguments.models, arguments.overrides)
 
 
 if __name__ == "__main__":

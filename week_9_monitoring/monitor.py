@@ -31,7 +31,7 @@ from quality import mcc_range
 
 FEWEST = 100  # predictions: less than these say nothing
 OUTPUT = "drift.jsonl"
-IDENTITY = re.compile(rb'"id": "([0-9a-f]{32})"')  # in a line of OUTPUT
+TIME = re.compile(rb'"@timestamp": "([^"]+)"')
 
 
 def predictions(database: DuckDBPyConnection, model: str, size: int, windows: int, oddities: list[str]) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def examine(reference: dict, model: str, rows: pd.DataFrame, alpha: float) -> li
 
 
 def write_events(report: list[dict], path: Path) -> None:
-    """The findings as events; their ids are the same in each run, so an index, or the file, replaces what it has.
+    """The findings as events, after those in the file that are older; their ids are the same in each run.
 
     Raises:
         InputError: the file cannot be written.
@@ -143,9 +143,9 @@ def write_events(report: list[dict], path: Path) -> None:
         identity = uuid.uuid5(uuid.NAMESPACE_URL, ":".join(parts)).hex
         made = event(action, "success", {"sha256": window["model"]}, cola=fields,
                      event={"id": identity, "kind": "metric", "dataset": "cola.drift"})  # fmt: skip
-        lines[identity.encode()] = json.dumps(made | {"@timestamp": window["to"]}).encode()
+        lines.append(json.dumps(made | {"@timestamp": window["to"]}).encode())
 
-    lines = {}
+    lines = []
     for window in report:
         for test, finding in window["tests"].items():
             add(window, "drift-test", test, drift={"test": test} | finding)
@@ -155,11 +155,15 @@ def write_events(report: list[dict], path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         earlier = path.read_bytes().splitlines() if path.is_file() else []
-        kept = [each for each in earlier if lines.keys().isdisjoint(IDENTITY.findall(each))]
-        special = path.exists() and not path.is_file()  # /dev/null must not be replaced
-        part = path if special else path.with_name(f"{path.name}.part")
-        part.write_bytes(b"".join(each + b"\n" for each in (*kept, *lines.values())))
-        os.replace(part, path)  # a reader never sees half a file
+        since = report[0]["from"].encode()
+        kept = [each for each in earlier if (time := TIME.search(each)) and time[1] < since]
+        text = b"".join(each + b"\n" for each in (*kept, *lines))
+        if path.exists() and not path.is_file():  # /dev/null must not be replaced
+            path.write_bytes(text)
+        else:
+            part = path.resolve().with_suffix(".part")  # a reader never sees half a file
+            part.write_bytes(text)
+            os.replace(part, path.resolve())
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}): choose another --output") from None
 

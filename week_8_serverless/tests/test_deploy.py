@@ -163,6 +163,17 @@ def test_an_alias_that_does_not_go_back_is_named_with_what_failed_first(world, m
     assert REPOSITORY[:12] not in said
 
 
+def test_a_move_that_is_refused_is_no_move_to_undo(world, monkeypatch, cli):
+    def refuse(deployment, version, weights):
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "UpdateAlias")
+
+    monkeypatch.setattr(deploy.Deployment, "move", refuse)
+    code, _, said = cli(deploy.main, NEW)
+    assert (code, world.version) == (2, "1")
+    assert "give its name to template.yaml as DeployRole" in said
+    assert "callers may get" not in said
+
+
 def test_a_deployment_of_what_is_there_already_changes_nothing(world):
     world.deploy()
     world.moves.clear()
