@@ -72,10 +72,13 @@ class Deployment:
 
     def __init__(self, client: Any, metrics: Any, function: str, alias: str):
         self.client, self.metrics, self.function, self.alias = client, metrics, function, alias
-        before = client.get_alias(FunctionName=function, Name=alias)
-        self.before, self.revision = before["FunctionVersion"], before["RevisionId"]
-        self.revision_before = self.revision
-        self.weights_before = before.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+        self.before, self.weights_before, self.revision = self.state()
+
+    def state(self) -> tuple[str, dict[str, float], str]:
+        """The alias: its version, the shares of other versions, and the name of this state of it."""
+        alias = self.client.get_alias(FunctionName=self.function, Name=self.alias)
+        weights = alias.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+        return alias["FunctionVersion"], weights, alias["RevisionId"]
 
     def publish(self, image: str) -> str:
         """Give the function new code, and return the number of the version with it, ready to be called."""
@@ -106,7 +109,7 @@ class Deployment:
 
     def go_back(self) -> None:
         """Undo the moves, if there was one."""
-        if self.client.get_alias(FunctionName=self.function, Name=self.alias)["RevisionId"] != self.revision_before:
+        if self.state()[:2] != (self.before, self.weights_before):
             self.move(self.before, self.weights_before)
 
     def errors(self, version: str, since: datetime) -> int:

@@ -170,7 +170,7 @@ def test_a_move_that_is_refused_is_no_move_to_undo(world, monkeypatch, cli):
     monkeypatch.setattr(deploy.Deployment, "move", refuse)
     code, _, said = cli(deploy.main, NEW)
     assert (code, world.version) == (2, "1")
-    assert "give its name to template.yaml as DeployRole" in said
+    assert "the role or user lacks this right" in said
     assert "callers may get" not in said
 
 
