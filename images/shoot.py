@@ -6,12 +6,13 @@ the dashboard.
     python images/shoot.py demo/week_9_monitoring        which alone has a dashboard
 
 It trains, exports and compares in a copy of the newest week, then serves the model, judges two sentences on the page,
-and looks. The page belongs to week 5, where it is a part of the lesson; carry a new one through the later weeks by
-`python tools/weeks.py forward`, then `python tools/weeks.py record 5`.
+and looks; for the dashboard, traffic.py makes up five days of traffic. The pictures of the pages belong to weeks 5 and
+9: carry a new one of week 5 through the later weeks by `python tools/weeks.py forward`, then record both weeks.
 """
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,9 +31,14 @@ from walk import copy_week, find_week  # noqa: E402
 PLOTS = {"learning_curves.png": "reports/learning_curves.png", "comparison.png": "reports/onnx/comparison.png"}
 COMMANDS = ("train.py source=bundled", "convert_model_to_onnx.py", "compare.py")
 SENTENCES = ("The boy are sitting on a bench.", "The boy is sitting on a bench.")
-DASHBOARD = "reports/dashboard/index.html"  # of week 9
+DASHBOARD = (  # of week 9
+    "reference.py",
+    f"{FOLDER / 'traffic.py'} traffic",
+    "monitor.py traffic --window 200 --labels bundled/validation.csv",  # ends with 1: drift
+    "dashboard.py traffic --output traffic/page",
+)
 PORT = 8765
-PAGE, SCREEN = (760, 840), (1280, 900)  # width, height
+PAGE, PANELS = (760, 840), (1000, 1760)  # width, height
 
 
 def keep(picture: Path, path: Path) -> None:
@@ -74,12 +80,15 @@ def shoot(run: Path, profile: Path) -> None:
                 page.wait_for(f"document.querySelectorAll('li').length === {count}")
             picture.write_bytes(page.look(*PAGE))
         keep(picture, find_week("5") / "images" / "page.png")
-        if (run / DASHBOARD).is_file():
-            page.look(*SCREEN)
-            page.open((run / DASHBOARD).as_uri())
-            page.wait_for("document.querySelector('svg, canvas') !== null")
-            picture.write_bytes(page.look(*SCREEN))
-            keep(picture, FOLDER / "dashboard.png")
+        if (run / "dashboard.py").is_file():
+            shutil.rmtree(run / "traffic", ignore_errors=True)
+            for command in DASHBOARD:
+                subprocess.run([sys.executable, *command.split()], cwd=run, stdout=sys.stderr)
+            page.look(*PANELS)
+            page.open((run / "traffic/page/index.html").as_uri())
+            page.wait_for("document.querySelectorAll('svg, canvas').length >= 10")
+            picture.write_bytes(page.look(*PANELS))
+            keep(picture, find_week("9") / "images" / "dashboard.png")
 
 
 def make_run(folder: Path) -> Path:
