@@ -35,6 +35,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             os.replace(part, path)
         except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
             Path(part).unlink(missing_ok=True)
+            if isinstance(error.__context__, KeyboardInterrupt):  # and an interrupted one as well
+                raise error.__context__ from None
             raise InputError(f"could not write {path} ({error}): free some space; the old file is untouched") from error
 
 

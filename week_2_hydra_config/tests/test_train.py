@@ -1,3 +1,4 @@
+import io
 import os
 import resource
 import shutil
@@ -10,7 +11,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from callbacks import EpochReport
+from callbacks import AtomicCheckpointIO, EpochReport
 from conftest import BUNDLED, RESUME, WEEK, options
 from errors import InputError
 
@@ -149,6 +150,18 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(command, small, checkpoint,
     assert b"free some space" in run.stderr
     assert best.read_bytes() == checkpoint.read_bytes()
     assert set(os.listdir(best.parent)) <= {best.name, ".lock"}
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_is_no_full_disk(tmp_path, monkeypatch):
+    class Interrupted(io.BytesIO):
+        def write(self, data):
+            raise KeyboardInterrupt
+
+    save = torch.save
+    monkeypatch.setattr(torch, "save", lambda checkpoint, file: save(checkpoint, Interrupted()))
+    with pytest.raises(KeyboardInterrupt):
+        AtomicCheckpointIO().save_checkpoint({"a": torch.zeros(9)}, tmp_path / "last.ckpt")
+    assert not os.listdir(tmp_path)
 
 
 def test_two_runs_into_one_folder_are_refused(train, tmp_path):
