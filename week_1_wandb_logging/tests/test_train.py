@@ -154,10 +154,6 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(command, small, checkpoint,
 
 def test_ctrl_c_while_a_checkpoint_is_written_is_no_full_disk(tmp_path, monkeypatch):
     class Interrupted(io.BytesIO):
-<<<<<<< week_1_wandb_logging/tests/test_train.py
-        def write(self, data):
-            raise KeyboardInterrupt
-=======
         writes = 0
 
         def write(self, data):
@@ -165,7 +161,6 @@ def test_ctrl_c_while_a_checkpoint_is_written_is_no_full_disk(tmp_path, monkeypa
             if self.writes == 3:
                 raise KeyboardInterrupt
             return super().write(data)
->>>>>>> week_0_project_setup/tests/test_train.py
 
     save = torch.save
     monkeypatch.setattr(torch, "save", lambda checkpoint, file: save(checkpoint, Interrupted()))

@@ -154,8 +154,13 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(command, small, checkpoint,
 
 def test_ctrl_c_while_a_checkpoint_is_written_is_no_full_disk(tmp_path, monkeypatch):
     class Interrupted(io.BytesIO):
+        writes = 0
+
         def write(self, data):
-            raise KeyboardInterrupt
+            self.writes += 1
+            if self.writes == 3:
+                raise KeyboardInterrupt
+            return super().write(data)
 
     save = torch.save
     monkeypatch.setattr(torch, "save", lambda checkpoint, file: save(checkpoint, Interrupted()))
