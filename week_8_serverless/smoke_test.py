@@ -50,7 +50,9 @@ def first_answer(url: str, patience_s: float = PATIENCE_S) -> dict:
             break
         except OSError as error:
             if time.monotonic() > give_up:
-                raise InputError(f"{url} does not answer after {patience_s:g} s ({error}): read its log") from None
+                raise InputError(
+                    f"{url} does not answer after {patience_s:g} s ({error}): is it started? Read its log"
+                ) from None
             time.sleep(0.1)
     if status != 200 or health.get("status") != "ok":
         raise InputError(f"{url}/health answers with {status}: read its log")

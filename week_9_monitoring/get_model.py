@@ -20,7 +20,7 @@ from pathlib import Path
 from annotations import notice
 from errors import InputError, friendly_errors
 
-REMOTE = "ci"  # its name in .dvc/config.local, which git ignores, for as long as the pull takes
+REMOTE = "get-model"  # its name in .dvc/config.local, which git ignores, for as long as the pull takes
 LOCK = Path("dvc.lock")
 SCOPE = "https://www.googleapis.com/auth/drive.readonly"
 KEY, TOKEN = "GDRIVE_CREDENTIALS_DATA", "GDRIVE_ACCESS_TOKEN"
@@ -100,7 +100,7 @@ def name_remote(url: str) -> str | None:
         cure = f"is the folder shared with {account['client_email']}, and was the model pushed to it (dvc push)?"
     if on_drive:
         os.environ[KEY] = for_dvc(token)
-    dvc("remote", "add", "--quiet", "--local", "--force", REMOTE, url, cure="mend DVC_REMOTE_URL")
+    dvc("remote", "add", "--local", "--force", REMOTE, url, cure="mend DVC_REMOTE_URL")
     return cure
 
 

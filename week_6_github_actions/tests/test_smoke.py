@@ -72,6 +72,7 @@ def test_a_service_that_does_not_answer_fails_in_time(cli):
     code, _, error = cli(smoke_test.main, "--patience", "0.2", "http://127.0.0.1:9")
     assert code == 2
     assert "does not answer" in error
+    assert "is it started?" in error
 
 
 def test_what_is_no_address_is_refused(cli):

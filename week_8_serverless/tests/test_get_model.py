@@ -104,9 +104,9 @@ def test_where_no_lock_is_committed_there_is_nothing_to_pull(trained, tmp_path):
     assert "commit dvc.lock" in remarks
 
 
-@pytest.mark.parametrize(("remote", "code"), [("remote", 0), ("other", 2)])
-def test_the_remote_is_for_one_call_and_that_of_the_reader_stays(trained, tmp_path, remote, code):
-    run(trained, "dvc", "remote", "add", "-q", "--local", "--default", "mine", "there")
+@pytest.mark.parametrize(("name", "remote", "code"), [("mine", "remote", 0), ("mine", "other", 2), ("ci", "remote", 0)])
+def test_the_remote_is_for_one_call_and_that_of_the_reader_stays(trained, tmp_path, name, remote, code):
+    run(trained, "dvc", "remote", "add", "-q", "--local", "--default", name, "there")
     before = (trained / ".dvc" / "config.local").read_text()
     get(trained, code=code, DVC_REMOTE_URL=str(tmp_path / remote))
     assert (trained / ".dvc" / "config.local").read_text() == before
@@ -117,6 +117,12 @@ def test_an_address_of_google_drive_that_dvc_cannot_use_is_refused_with_the_cure
     monkeypatch.setenv("DVC_REMOTE_URL", url)
     with pytest.raises(InputError, match="DVC_REMOTE_URL: .* give gdrive://"):
         get_model.pull()
+
+
+def test_an_address_that_dvc_does_not_know_is_an_error_with_its_reason_and_the_cure(trained):
+    _, message = get(trained, code=2, DVC_REMOTE_URL="sftp3://cola")
+    assert "Unsupported URL type sftp3://" in message
+    assert "mend DVC_REMOTE_URL" in message
 
 
 def test_a_stage_that_fails_is_an_error(trained):
