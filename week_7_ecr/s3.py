@@ -156,7 +156,7 @@ def main() -> None:
         found = objects(prefix)
         for entry in found:
             print(f"{entry['Size']:>12,}  {entry['LastModified']:%Y-%m-%d %H:%M}  {entry['Key']}")
-        print(f"{len(found)} objects", file=sys.stderr)
+        print(f"{len(found)} object{'s' * (len(found) != 1)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

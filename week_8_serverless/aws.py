@@ -18,6 +18,7 @@ from errors import InputError
 SIGN_IN = 'sign in again ("aws sso login", or start the workflow anew)'
 WRONG_KEYS = 'look at AWS_PROFILE and AWS_ACCESS_KEY_ID, or sign in ("aws configure sso")'
 REGION = 'is the region right? See AWS_DEFAULT_REGION, and what "python stack.py show" prints'
+NOT_AWS = f"is there a proxy, or a wrong AWS_ENDPOINT_URL? If not: {REGION}"
 WAYS_OUT = {  # code of an answer of AWS, or name of an error of its library: the cure
     "ExpiredToken": SIGN_IN,
     "ExpiredTokenException": SIGN_IN,
@@ -57,11 +58,14 @@ def client(service: str, **options):
     """A client of boto3 that gives up in seconds where nobody answers; `options` are those of botocore's `Config`.
 
     Raises:
-        InputError: no region or no such profile is set.
+        InputError: no region, no such profile, or no address of a stand-in is set.
     """
-    with explained(f"AWS {service}"):
-        retries = {"mode": "standard", "max_attempts": 3}
-        return boto3.client(service, config=Config(connect_timeout=5, retries=retries, **options))
+    try:
+        with explained(f"AWS {service}"):
+            retries = {"mode": "standard", "max_attempts": 3}
+            return boto3.client(service, config=Config(connect_timeout=5, retries=retries, **options))
+    except ValueError as error:  # AWS_ENDPOINT_URL is no address
+        raise InputError(f"AWS {service}: {error}: write AWS_ENDPOINT_URL as http://HOST:PORT") from error
 
 
 def hide_account(text: str) -> str:
@@ -78,9 +82,9 @@ def explained(what: str):
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         raise _told(what, code, f"{error.operation_name}: {message} ({code})") from error
     except ResponseParserError as error:
-        raise InputError(f"{what}: what answers is not AWS: is there a proxy, or a wrong AWS_ENDPOINT_URL?") from error
+        raise InputError(f"{what}: what answers is not AWS: {NOT_AWS}") from error
     except (BotoCoreError, Boto3Error) as error:
-        raise _told(what, type(error).__name__, str(error)) from error
+        raise _told(what, type(error).__name__, str(error).rstrip(".")) from error
     except BrokenPipeError:  # of our own output
         raise
     except OSError as error:  # of a file here

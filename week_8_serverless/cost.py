@@ -65,7 +65,7 @@ def main() -> None:
     if not 0 <= arguments.cold_share <= 1 or not 128 <= arguments.memory <= 10_240:
         raise InputError("--cold-share is a number from 0 to 1, --memory one from 128 to 10240")
     warm, cold, heavy = read(arguments.measured)
-    print(f"{warm * 1000:.1f} ms warm, {cold:.2f} s cold ({arguments.cold_share:.0%} of them), {arguments.memory} MB")
+    print(f"{warm * 1000:.1f} ms warm, {cold:.2f} s cold ({arguments.cold_share:.0%} of them), {arguments.memory:,} MB")
     print(f"{'requests/month':>14}  {'compute':>9}  {'requests':>9}  {'HTTP API':>9}  {'with torch':>10}")
     for requests in VOLUMES:
         cost = monthly_cost(requests, warm, cold, arguments.cold_share, arguments.memory)

@@ -44,8 +44,12 @@ def deploy(name: str, subject: str) -> None:
     """Make the stack, or bring it to what the template says; `subject` is who may take its role.
 
     Raises:
-        InputError: AWS refuses, or could not make a part of it; the message holds its reasons.
+        InputError: there is no template, AWS refuses, or could not make a part of it; the message holds its reasons.
     """
+    try:
+        template = TEMPLATE.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{TEMPLATE}: {error.strerror}: copy it here again") from None
     cloudformation = client("cloudformation")
     stack = describe(cloudformation, name)
     if stack and stack["StackStatus"] == "ROLLBACK_COMPLETE":  # its first making failed: AWS can only remove it
@@ -54,7 +58,7 @@ def deploy(name: str, subject: str) -> None:
     provider = {"UsePreviousValue": True} if stack else {"ParameterValue": github_provider()}
     request = {
         "StackName": name,
-        "TemplateBody": TEMPLATE.read_text(encoding="utf-8"),
+        "TemplateBody": template,
         "Capabilities": ["CAPABILITY_IAM"],
         "Parameters": [
             {"ParameterKey": "Subject", "ParameterValue": subject},

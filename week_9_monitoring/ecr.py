@@ -117,6 +117,8 @@ def docker(*arguments: str, environment: dict[str, str] | None = None, **options
             cure = f': build it first, "docker build --tag {arguments[-1]} ."; {IMAGES}'
         elif "invalid reference format" in message and arguments[0] == "image":
             cure = f": {arguments[-1]} is no name of an image; {IMAGES}"
+        elif "connection refused" in message:
+            cure = ": is the registry up? See ECR_REGISTRY"
         elif arguments[0] == "push":
             cure = f": {AGAIN}"
         raise InputError(f"docker {arguments[0]}: {message}{cure}")

@@ -192,3 +192,18 @@ def test_an_answer_that_is_not_of_aws_is_called_so(cli, monkeypatch):
         code, _, errors = cli(stack.main, "show")
     assert code == 2
     assert "stack cola: what answers is not AWS: is there a proxy" in errors
+    assert "is the region right?" in errors
+
+
+def test_a_missing_region_is_asked_for(cli, aws, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    code, _, errors = cli(stack.main, "show")
+    assert code == 2
+    assert "You must specify a region: export AWS_DEFAULT_REGION=" in errors
+
+
+def test_a_missing_template_is_named(cli, aws, monkeypatch, tmp_path):
+    monkeypatch.setattr(stack, "TEMPLATE", tmp_path / "cloudformation.yaml")
+    code, output, errors = cli(stack.main, "deploy", "--repository", "octocat/course")
+    assert (code, output) == (2, "")
+    assert errors == f"error: {tmp_path}/cloudformation.yaml: No such file or directory: copy it here again\n"

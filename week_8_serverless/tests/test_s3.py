@@ -26,7 +26,7 @@ def test_a_file_comes_back_as_it_was(cli, bucket, tmp_path, size):
     target = f"s3://{bucket}/models/model.onnx"
     assert cli(s3.main, "upload", file, target) == (0, f"uploaded {target}\n", "")
     code, listed, count = cli(s3.main, "list", f"s3://{bucket}/models/")
-    assert (code, count) == (0, "1 objects\n")
+    assert (code, count) == (0, "1 object\n")
     assert listed.split()[0] == f"{size:,}"
     assert listed.split()[-1] == "models/model.onnx"
     assert cli(s3.main, "download", target, copy) == (0, f"downloaded {copy}\n", "")
@@ -183,6 +183,7 @@ def test_a_download_that_breaks_off_leaves_the_older_file(cli, monkeypatch, tmp_
         ({"AWS_PROFILE": "nobody"}, "The config profile (nobody) could not be found: look at AWS_PROFILE"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "is the network up, or the stand-in of AWS_ENDPOINT_URL?"),
         ({"AWS_DEFAULT_REGION": "eu central"}, "is the region right?"),
+        ({"AWS_ENDPOINT_URL": "127.0.0.1:4566"}, "Invalid endpoint: 127.0.0.1:4566: write AWS_ENDPOINT_URL as http://"),
     ],
 )
 def test_a_machine_that_is_not_set_up_is_told_so(cli, aws, monkeypatch, variables, message):

@@ -34,7 +34,7 @@ def test_the_table_is_made_from_the_measured_medians(cli, tmp_path):
     assert cost.read(tmp_path / "cold_start.json") == pytest.approx((0.0021, 0.5, 5.0))
     code, out, _ = cli(cost.main, "--measured", tmp_path / "cold_start.json", "--memory", 1024)
     assert code == 0
-    assert out.startswith("2.1 ms warm, 0.50 s cold (1% of them), 1024 MB\n")
+    assert out.startswith("2.1 ms warm, 0.50 s cold (1% of them), 1,024 MB\n")
     with_torch = 2970 * 0.0000166667 + 10_000 * 5.5 * 0.0000166667
     assert re.search(rf"1,000,000 +\$0\.13 +\$0\.20 +\$1\.00 +\${with_torch:.2f}\n", out)
 

@@ -87,6 +87,15 @@ def test_a_machine_without_docker_is_told_so(cli, repository, registry, monkeypa
     assert errors == "error: docker not found: install it, https://docs.docker.com/engine/install/\n"
 
 
+def test_a_login_to_a_registry_that_is_down_is_told_where_to_look(monkeypatch, tmp_path):
+    engine = tmp_path / "docker"
+    engine.write_text("#!/bin/sh\necho 'dial tcp 127.0.0.1:5001: connect: connection refused' >&2\nexit 1\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"connection refused: is the registry up\? See ECR_REGISTRY"):
+        ecr.login(ecr.Registry("127.0.0.1:5001", "AWS", "password"))
+
+
 @pytest.mark.parametrize(
     ("image", "refusal", "cure"),
     [
