@@ -46,6 +46,8 @@ def score_file(source: Path, output: Path, model: Path, ray: bool = False) -> No
         raise InputError(f"{source} is not a file: give a text file with one sentence a line")
     if not output.absolute().parent.is_dir():
         raise InputError(f"{output.parent} is not a folder: make it, or choose another --output")
+    if output.is_dir() and not ray:
+        raise InputError(f"{output} is a folder: give --output the name of a file")
     with only_run(output):
         if output.exists():
             raise InputError(f"{output} is there already: delete it, or choose another --output")
