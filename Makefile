@@ -8,7 +8,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 WEEK ?= $(lastword $(sort $(patsubst week_%,%,$(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))))
-PY = $(abspath $(VENV))/bin/python
+PY = $(VENV)/bin/python
+FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .PHONY: help week-there demo test install lint ladder test-root test-weeks test-images site pictures clean
 
@@ -16,7 +17,7 @@ help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
 
 week-there:
-	@ls -d week_$(WEEK)_* >/dev/null 2>&1 || { echo "error: there is no week $(WEEK) here" >&2; exit 2; }
+	@ls -d week_$(WEEK)_* >/dev/null 2>&1 || { echo "error: there is no week $(WEEK) here: give a number, WEEK=0" >&2; exit 2; }
 
 demo: week-there install
 	$(PY) tools/walk.py $(WEEK)
@@ -26,6 +27,8 @@ test: install lint ladder test-root test-weeks test-images
 install: $(VENV)/.installed
 
 $(VENV)/.installed: requirements.txt constraints.txt $(wildcard week_*/requirements.txt)
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -c '$(FITS)' || \
+		{ echo "error: Python 3.11 to 3.13 is needed: name one, as in make demo PYTHON=python3.12" >&2; exit 2; }
 	@echo "== installing into $(VENV) (a few minutes the first time)"
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PY) -m pip install --disable-pip-version-check -r requirements.txt

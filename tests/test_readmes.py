@@ -91,6 +91,21 @@ def test_a_block_in_a_list_is_found_too():
     assert refresh(block, "no 2\n") == "   no 2\n"
 
 
+def test_each_command_stands_before_its_own_output(tmp_path, capfd):
+    block = Block("s", "echo one\nfor i in 1 2\ndo echo $i\ndone\ncat <<E\nhere\nE\necho a \\\n  b && false\n", 1, "")
+    block.commands = "printf 0\n" + block.commands
+    assert run([block], tmp_path, echo=True) == ["0one\n1\n2\nhere\na b\n"]
+    assert capfd.readouterr().out == (
+        "\n$ printf 0\n0\n$ echo one\none\n\n$ for i in 1 2\ndo echo $i\ndone\n1\n2\n"
+        "\n$ cat <<E\nhere\nE\nhere\n\n$ echo a \\\n  b && false\na b\n"
+    )
+
+
+def test_what_is_no_clone_is_named_with_the_cure(tmp_path):
+    with pytest.raises(SystemExit, match="by git clone, not as a ZIP file"):
+        copy_week(tmp_path, tmp_path / "copy")
+
+
 def test_a_command_that_fails_or_fails_to_fail_is_noticed(tmp_path):
     assert run([Block("s", "exit 2\n", 2, "")], tmp_path) == [""]
     for block in (Block("s", "false\ntrue\n", 0, ""), Block("s", "true\n", 2, "")):

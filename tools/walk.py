@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORE_TOLERANCE = 0.15
-MARK = "@@walk"
+MARK = re.compile(r"@@walk (block|command) (\d+)\n")  # in a script's output: what starts there
 NAME_FOR_GIT = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
                 for what, value in (("NAME", "Reader"), ("EMAIL", "reader@example.org"))}  # fmt: skip
 BLOCK = re.compile(
@@ -57,7 +57,11 @@ def find_week(number: str) -> Path:
 def copy_week(week: Path, target: Path) -> None:
     """Copy the files of a week that git tracks or would track, as a reader gets them, to a folder not there yet."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=week, check=True, capture_output=True, text=True).stdout.split("\0"):
+    try:
+        names = subprocess.run(listed, cwd=week, check=True, capture_output=True, text=True).stdout.split("\0")
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        sys.exit(f"error: git does not know {week}: install git, and get the course by git clone, not as a ZIP file")
+    for name in names:
         if (week / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(week / name, target / name)
@@ -80,6 +84,21 @@ def parse(readme: str) -> list[Block]:
     return blocks
 
 
+def commands_of(block: Block) -> list[str]:
+    """Its commands one by one, each of as many lines as bash needs to see its end."""
+    commands, command = [], ""
+    for line in block.commands.splitlines(keepends=True):
+        command += line
+        unfinished = line.endswith("\\\n")
+        if not unfinished:
+            seen = subprocess.run(["bash", "-n"], input=command, capture_output=True, text=True)
+            unfinished = seen.returncode or seen.stderr  # it only warns of a here-document without an end
+        if not unfinished:
+            commands.append(command)
+            command = ""
+    return commands + [command] * bool(command)
+
+
 def run(blocks: list[Block], folder: Path, echo: bool = False, environment: dict[str, str] | None = None) -> list[str]:
     """Run blocks one after another in one shell, and return what each printed (stdout and stderr together).
 
@@ -87,14 +106,16 @@ def run(blocks: list[Block], folder: Path, echo: bool = False, environment: dict
         RuntimeError: a block ended with another exit code than it should; the message holds its output.
     """
     script = ["set -e"]
+    commands: list[str] = []
     for i, block in enumerate(blocks):
-        body = (
-            block.commands
-            if block.exit_code == 0
-            else f"code=0\n(\n{block.commands}\n) || code=$?\n[ $code = {block.exit_code} ]"
-        )
-        script += [f"echo '{MARK} {i}'", body]
-    script.append(f"echo '{MARK} end'")
+        body = ""
+        for command in commands_of(block):
+            body += f"echo '@@walk command {len(commands)}'\n{command}"
+            commands.append(command)
+        if block.exit_code:
+            body = f"code=0\n(\n{body}\n) || code=$?\n[ $code = {block.exit_code} ]"
+        script += [f"echo '@@walk block {i}'", body]
+    script.append(f"echo '@@walk block {len(blocks)}'")
     outputs: list[str] = []
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
         file.write("\n".join(script))
@@ -110,15 +131,16 @@ def run(blocks: list[Block], folder: Path, echo: bool = False, environment: dict
             stderr=subprocess.STDOUT,
         )
         for line in shell.stdout:
-            if line.startswith(MARK):
-                number = line.split()[1]
+            mark = MARK.search(line)
+            text = line[: mark.start()] if mark else line  # what was printed last may lack its line end
+            if text:
+                outputs[-1] += text
+            if mark and mark[1] == "block":
                 outputs.append("")
-                if echo and number != "end":
-                    print("\n" + "".join(f"$ {command}\n" for command in blocks[int(number)].commands.splitlines()))
-            else:
-                outputs[-1] += line
-                if echo:
-                    print(line, end="", flush=True)
+            elif mark:
+                text += f"\n$ {commands[int(mark[2])]}"
+            if echo:
+                print(text, end="", flush=True)
         shell.wait()
     if len(outputs) != len(blocks) + 1:
         failed = blocks[len(outputs) - 1]

@@ -134,7 +134,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Draw the panels from the log.")
     parser.add_argument("log", nargs="*", type=Path, default=[LOGS], help="files or folders; default: logs")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--watch", nargs="?", type=int, const=10, default=0, metavar="SECONDS", help="make it anew")
+    parser.add_argument("--watch", nargs="?", type=int, const=10, default=0, metavar="SECONDS",
+                        help="make it anew, and again each time so many have passed; default: %(const)s")  # fmt: skip
     arguments = parser.parse_args()
     if arguments.watch < 0:
         raise InputError(f"--watch {arguments.watch}: give a number of seconds")

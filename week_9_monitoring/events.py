@@ -8,7 +8,7 @@ event.schema.json says which fields there are. Three environment variables:
                     file, which may be rotated under a running service
     COLA_PRIVACY    none (the default): not the sentence; hashed: its HMAC-SHA256, so that equal sentences can be
                     counted and late labels find their prediction; plain: the sentence itself
-    COLA_HASH_KEY   the key of the hash. Without one, whoever guesses a sentence could confirm it
+    COLA_HASH_KEY   the key of the hash, 32 bytes or more. Whoever guesses key and sentence could confirm the sentence
 
 Even with `none` a line holds numbers that follow from the sentence: somebody who has the model and guesses the sentence
 can compare them. Keep the log as you keep the model's other secrets.
@@ -31,6 +31,7 @@ from sentences import judgements
 
 VERSION = 1  # of event.schema.json
 ECS = {"version": "8.17.0"}
+KEY_BYTES = 32  # of SHA-256's output: a shorter key makes a weaker HMAC (RFC 2104, section 3)
 BUCKETS = 16  # token ids are counted by their last 4 bits: enough to see other words come, too little to read them
 
 
@@ -91,7 +92,7 @@ def how_to_show(sentences_as: str, key: str) -> Callable[[str], dict]:
     """What a line says of its sentence: a function of the sentence that gives the fields.
 
     Raises:
-        InputError: the mode is unknown, or is `hashed` without a key.
+        InputError: the mode is unknown, or is `hashed` with no key or a short one.
     """
     if sentences_as == "none":
         return lambda sentence: {}
@@ -99,9 +100,13 @@ def how_to_show(sentences_as: str, key: str) -> Callable[[str], dict]:
         return lambda sentence: {"sentence": sentence}
     if sentences_as != "hashed":
         raise InputError(f"COLA_PRIVACY={sentences_as}: choose none, hashed or plain")
-    if not key:
-        raise InputError("COLA_PRIVACY=hashed needs a secret in COLA_HASH_KEY: openssl rand -hex 32 makes one")
-    return lambda sentence: {"sentence_hash": hmac.digest(key.encode(), sentence.encode(), hashlib.sha256).hex()}
+    secret = key.encode()
+    if len(secret) < KEY_BYTES:
+        raise InputError(
+            f"COLA_PRIVACY=hashed needs a secret of {KEY_BYTES} bytes or more in COLA_HASH_KEY, "
+            f"not {len(secret)}: openssl rand -hex 32 makes one"
+        )
+    return lambda sentence: {"sentence_hash": hmac.digest(secret, sentence.encode(), hashlib.sha256).hex()}
 
 
 def model_fields(predictor: Any) -> dict[str, str]:

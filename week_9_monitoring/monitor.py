@@ -84,7 +84,7 @@ def add_labels(rows: pd.DataFrame, path: Path, oddities: list[str]) -> pd.DataFr
     except FileNotFoundError:
         raise InputError(f"{path} not found: a CSV with the columns id (or sentence) and label") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}") from None
+        raise InputError(f"{path} cannot be read as CSV: {str(error).strip()}") from None
     key = next((name for name in ("id", "sentence") if name in labels), None)
     if not key or "label" not in labels or not labels["label"].isin(["0", "1"]).all():
         raise InputError(f"{path} needs a column id or sentence, and a column label of 0 and 1")

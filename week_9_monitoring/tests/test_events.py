@@ -20,6 +20,7 @@ from events import BUCKETS, EventLog, Recorder, event_log
 from inference_onnx import ColaONNXPredictor, main
 
 SCHEMA = jsonschema.Draft202012Validator(json.loads((WEEK / "event.schema.json").read_bytes()))
+KEY = "0123456789abcdef" * 2
 
 
 @pytest.fixture(scope="module")
@@ -125,16 +126,24 @@ def test_plain_and_hashed(predictor, log, monkeypatch, sentence):
     monkeypatch.setenv("COLA_PRIVACY", "plain")
     Recorder(predictor, event_log("off")).predict([sentence])
     monkeypatch.setenv("COLA_PRIVACY", "hashed")
-    monkeypatch.setenv("COLA_HASH_KEY", "secret")
+    monkeypatch.setenv("COLA_HASH_KEY", KEY)
     Recorder(predictor, event_log("off")).predict([sentence])
     plain, hashed = events(log)
     assert plain["cola"]["sentence"] == sentence
-    assert hashed["cola"]["sentence_hash"] == hmac.new(b"secret", sentence.encode(), "sha256").hexdigest()
+    assert hashed["cola"]["sentence_hash"] == hmac.new(KEY.encode(), sentence.encode(), "sha256").hexdigest()
 
 
-@pytest.mark.parametrize(("mode", "message"), [("hashed", "COLA_HASH_KEY"), ("secret", "choose none, hashed or plain")])
-def test_a_mode_that_cannot_work_stops_the_start(predictor, log, monkeypatch, mode, message):
+@pytest.mark.parametrize(
+    ("mode", "key", "message"),
+    [
+        ("hashed", "", "32 bytes or more in COLA_HASH_KEY, not 0: openssl"),
+        ("hashed", KEY[:31], "not 31: openssl"),
+        ("secret", KEY, "choose none, hashed or plain"),
+    ],
+)
+def test_a_mode_that_cannot_work_stops_the_start(predictor, log, monkeypatch, mode, key, message):
     monkeypatch.setenv("COLA_PRIVACY", mode)
+    monkeypatch.setenv("COLA_HASH_KEY", key)
     with pytest.raises(InputError, match=message):
         Recorder(predictor, event_log("off"))
 

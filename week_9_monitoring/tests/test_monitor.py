@@ -142,12 +142,13 @@ def test_late_labels_give_mcc_with_its_interval(watch, log, lines, tmp_path):
 
 
 def test_labels_find_hashed_sentences(watch, log, lines, tmp_path, monkeypatch):
-    monkeypatch.setenv("COLA_HASH_KEY", "secret")
+    key = "0123456789abcdef" * 2
+    monkeypatch.setenv("COLA_HASH_KEY", key)
     hidden = []
     for event in lines["usual"]:
         cola = dict(event["cola"])
         sentence = cola.pop("sentence")
-        digest = hmac.new(b"secret", sentence.encode(), "sha256").hexdigest()
+        digest = hmac.new(key.encode(), sentence.encode(), "sha256").hexdigest()
         hidden.append(event | {"cola": cola | {"privacy": "hashed", "sentence_hash": digest}})
     written(log, hidden)
     pairs = {e["cola"]["sentence"]: e["cola"]["acceptable"] for e in lines["usual"]}

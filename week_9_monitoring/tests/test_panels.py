@@ -1,6 +1,7 @@
 """The panels: from DuckDB and from what Elasticsearch answers come the same pictures; the files for Kibana."""
 
 import json
+import re
 from collections import defaultdict
 from itertools import groupby
 from pathlib import Path
@@ -113,6 +114,26 @@ def test_the_numbers_are_those_of_the_log(log, rows):
     assert {reason: sum(row["requests"] for row in rows["07_errors"] if row["reason"] == reason)
             for reason in set(refused)} == {reason: refused.count(reason) for reason in set(refused)}  # fmt: skip
     assert {row["model"] for row in rows["08_models"]} == {model["sha256"] for model in MODELS}
+
+
+@pytest.mark.parametrize("seconds", [1, 2, 20, 90, 600, 2_700, 7_200, 90_000, 500_000])
+@pytest.mark.parametrize("name", [name for name, panel in PANELS.items() if panel["by"][-1].get("time")])
+def test_no_two_labels_of_a_time_axis_are_the_same(rows, name, seconds):
+    first = rows[name][0] | {"time": 1_790_000_003_000}
+    values = [first, first | {"time": first["time"] + 1_000 * seconds}]
+    spec = view(PANELS[name], {"values": values}, width=420, height=200)
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+    (axis,) = re.findall(r"aria-label=\"X-axis[^>]*>(.*?)aria-label=\"Y-axis", svg, re.DOTALL)
+    labels = [text for text in re.findall(r"<text[^>]*>([^<]+)</text>", axis) if text != "UTC"]
+    assert labels
+    assert len(labels) == len(set(labels)), labels
+
+
+def test_no_unknown_token_lies_on_the_bottom_of_its_panel():
+    values = [{"time": 1_790_000_000_000 + minute * 60_000, "share": 0.0} for minute in range(3)]
+    spec = view(PANELS["06_unknown"], {"values": values}, width=420, height=200)
+    labels = re.findall(r">(\d+%)</text>", vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE))
+    assert labels == [f"{percent}%" for percent in range(6)]
 
 
 def test_at_least_the_panels_that_a_dashboard_needs():
