@@ -1,6 +1,7 @@
 """Sentences in, judgements out: what is the same for every way of running the model."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -21,6 +22,9 @@ def check(sentences: Iterable[str], name: str = "sentence {}") -> None:
 def read_sentences(arguments: list[str]) -> list[str]:
     """The sentences on the command line, or else those on standard input, one a line; blank lines may end it."""
     if arguments:
+        for argument in arguments:
+            if os.path.isfile(argument):
+                raise InputError(f"{argument} is a file: to judge its lines, put < before it")
         return arguments
     if sys.stdin.isatty():
         print("type sentences, one a line, and end with Ctrl-D", file=sys.stderr)

@@ -142,7 +142,7 @@ def fit(trainer: pl.Trainer, model: ColaModel, data: DataModule, last: Path, res
         trainer.fit(model, data, ckpt_path=last if resume else None, weights_only=True)
     except SystemExit:  # Lightning's answer to Ctrl-C
         if not resume and trainer.current_epoch == 0:  # a last.ckpt, if there is one, is an earlier run's
-            advice = "the first epoch had not ended, nothing to keep; start again without resume=true"
+            advice = "no epoch was saved yet, nothing to keep; start again without resume=true"
         else:
             advice = f"go on with: python train.py {shlex.join(sys.argv[1:] + ['resume=true'] * (not resume))}"
         raise KeyboardInterrupt(advice) from None

@@ -46,7 +46,7 @@ def load_corpus(place: str | Path) -> dict[str, pd.DataFrame]:
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path} not found: a data folder holds train.csv and validation.csv") from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path} is empty: it needs the header sentence,label and a row per sentence") from None

@@ -48,7 +48,7 @@ def start_run(name: str, settings: dict, run_id: str | None = None) -> WandbLogg
             settings=wandb.Settings(silent=True, init_timeout=TIMEOUT_S),
         )
     except wandb.Error as error:
-        raise InputError(f"W&B does not take the run ({error}): mend the login, or set WANDB_MODE=offline") from error
+        raise InputError(f"W&B does not take the run ({error}): mend that, or set WANDB_MODE=offline") from error
     run.log_code(CODE, include_fn=is_code)
     return WandbLogger(experiment=run)
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from train import main
@@ -6,6 +8,11 @@ from train import main
 def test_help_gives_each_default_once(cli):
     code, out, _ = cli(main, "--help")
     assert code == 0
+    helps = re.split(r"\n  (?=-)", out)[1:]  # one an option
+    assert len(helps) == len(re.findall(r"\[-", out))  # as many as the usage line names
+    without = ("-h", "--data", "--model", "--resume")
+    for option in helps:
+        assert option.count("default") == (0 if option.startswith(without) else 1), option
     assert "default: 32" in out
     assert "None" not in out
 

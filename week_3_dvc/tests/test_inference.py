@@ -85,6 +85,13 @@ def test_bad_standard_input_is_refused(judge, stdin, message):
     assert message in err
 
 
+def test_a_file_is_not_judged_by_its_name(judge, tmp_path):
+    (tmp_path / "sentences.txt").write_text(GOOD)
+    code, out, err = judge(GOOD, str(tmp_path / "sentences.txt"))
+    assert (code, out) == (2, "")
+    assert "sentences.txt is a file: to judge its lines, put < before it" in err
+
+
 def test_a_missing_checkpoint_says_how_to_make_one(tmp_path):
     with pytest.raises(InputError, match='not found: run "python train.py" first'):
         ColaPredictor(tmp_path / "best-checkpoint.ckpt")

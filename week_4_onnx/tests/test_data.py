@@ -52,6 +52,12 @@ def test_a_missing_split_is_named(tmp_path):
         load_corpus(tmp_path)
 
 
+def test_a_file_is_no_data_folder(tmp_path):
+    (tmp_path / "train.csv").write_text(HEADER + "He runs.,1,0\n")
+    with pytest.raises(InputError, match="not found: a data folder holds train.csv and validation.csv"):
+        load_corpus(tmp_path / "train.csv")
+
+
 def test_words_that_look_like_missing_values_stay_sentences(tmp_path):
     for split in ("train", "validation"):
         (tmp_path / f"{split}.csv").write_text(HEADER + "NA,1,0\nnull,0,1\n")

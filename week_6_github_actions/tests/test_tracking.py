@@ -122,7 +122,7 @@ def test_a_login_that_cannot_work_is_refused_with_the_cure(command, small, monke
     monkeypatch.setenv("WANDB_API_KEY", "too-short")
     run = command("train.py", *options(source="bundled", data=small))
     assert run.returncode == 2
-    assert b"mend the login, or set WANDB_MODE=offline" in run.stderr
+    assert b"mend that, or set WANDB_MODE=offline" in run.stderr
     assert b"Traceback" not in run.stderr
 
 
