@@ -235,7 +235,7 @@ def test_a_push_that_broke_off_half_way_is_repaired_by_running_it_again(environm
             {},
             "no-such-image",
             None,
-            'No such image: no-such-image: build it first, "docker build --tag no-such-image ."',
+            'build it first, "docker build --tag no-such-image ."',
         ),
         ({}, None, "no-such-repository", 'RepositoryNotFoundException): make it ("python stack.py deploy")'),
         ({"AWS_DEFAULT_REGION": "us-west-2"}, None, None, "is the region right? See AWS_DEFAULT_REGION"),

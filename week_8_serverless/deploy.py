@@ -136,10 +136,12 @@ class Deployment:
         say(f"{percent} % of the callers of {self.alias} get version {version} for {seconds:.0f} s")
         since = datetime.now(UTC)
         self.move(self.before, {version: percent / 100})
-        while (left := seconds - (datetime.now(UTC) - since).total_seconds()) > 0:
+        left = seconds
+        while left > 0:
             time.sleep(min(left, 15))
             if errors := self.errors(version, since):
                 raise DeploymentError(f"{errors} invocations by callers failed")
+            left = seconds - (datetime.now(UTC) - since).total_seconds()
 
 
 def deploy(deployment: Deployment, image: str, allow_bundled: bool = False, canary: int = 0, watch: float = 0) -> str:
