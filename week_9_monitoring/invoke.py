@@ -12,6 +12,7 @@ import json
 import sys
 import time
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -46,6 +47,8 @@ def wait_for(url: str, seconds: float) -> None:
             urllib.request.urlopen(url, timeout=TIMEOUT_S).close()
         except HTTPError:  # it knows no page at this address
             return
+        except HTTPException as error:
+            raise InputError(f"--url {url}: {error!r}: give the emulator's, as http://127.0.0.1:9000") from None
         except (OSError, ValueError) as error:
             if time.monotonic() > give_up:
                 raise InputError(f"no emulator at {url} ({error}): is the container running?") from None
@@ -68,7 +71,7 @@ def invoke_at(url: str, event: Any) -> Any:
             answer = error
         with answer:
             return json.load(answer)
-    except (OSError, ValueError) as error:
+    except (HTTPException, OSError, ValueError) as error:
         raise InputError(f"no answer of the function at {url} ({error}): see `docker logs`") from None
 
 

@@ -250,6 +250,7 @@ def test_invoke_prints_answers_and_tells_errors_by_its_exit_code(handler, expect
         (("--event", tmp_path / "event.json"), "is not a JSON file"),
         (("--url", "http://127.0.0.1:9", "a"), "is the container running?"),
         (("--url", "127.0.0.1:9000", "a"), "--url 127.0.0.1:9000: write http://127.0.0.1:9000\n"),
+        (("--url", "http://127.0.0.1:90OO", "a"), "give the emulator's, as http://127.0.0.1:9000\n"),
     ):
         code, out, err = cli(invoke.main, *arguments)
         assert (code, out) == (2, "")
