@@ -63,7 +63,7 @@ def invoke_at(url: str, event: Any) -> Any:
     Raises:
         InputError: what comes back is not JSON.
     """
-    request = urllib.request.Request(url.rstrip("/") + PATH, json.dumps(event).encode())
+    request = urllib.request.Request(url.rstrip("/").removesuffix(PATH) + PATH, json.dumps(event).encode())
     try:
         try:
             answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sentence", nargs="*", help="sent as one direct event each")
     parser.add_argument("--event", type=Path, action="append", default=[], metavar="FILE", help="sent as it is")
-    parser.add_argument("--url", help="of the emulator (default: call the handler in this process)")
+    parser.add_argument("--url", help="of the emulator, with or without its path (default: call the handler here)")
     arguments = parser.parse_args()
     events = [{"sentence": sentence} for sentence in arguments.sentence] + [*map(read_event, arguments.event)]
     if not events:
