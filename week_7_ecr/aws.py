@@ -6,6 +6,7 @@ With AWS_ENDPOINT_URL the same commands talk to a stand-in.
 
 import re
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -45,6 +46,9 @@ WAYS_OUT = {  # code of an answer of AWS, or name of an error of its library: th
     "InvalidRegionError": REGION,
     "EndpointConnectionError": f"is the network up, or the stand-in of AWS_ENDPOINT_URL? If not: {REGION}",
     "RetriesExceededError": "the connection broke off: run the command again",
+    "ConnectionClosedError": NOT_AWS,
+    "SSLError": NOT_AWS,
+    "ConfigParseError": 'mend this file, or write it anew ("aws configure sso")',
     "ConnectTimeoutError": "is the network up, or the stand-in of AWS_ENDPOINT_URL?",
 }
 
@@ -58,7 +62,9 @@ def client(service: str, **options):
     try:
         with explained(f"AWS {service}"):
             retries = {"mode": "standard", "max_attempts": 3}
-            return boto3.client(service, config=Config(connect_timeout=5, retries=retries, **options))
+            made = boto3.client(service, config=Config(connect_timeout=5, retries=retries, **options))
+        _ = urlsplit(made.meta.endpoint_url).port  # raises ValueError, which the first request would do later
+        return made
     except ValueError as error:  # AWS_ENDPOINT_URL is no address
         raise InputError(f"AWS {service}: {error}: write AWS_ENDPOINT_URL as http://HOST:PORT") from error
 

@@ -18,10 +18,11 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from aws import client, explained, hide_account
+from aws import NOT_AWS, client, explained, hide_account
 from errors import InputError, friendly_errors
 
 AGAIN = "run the same command again: layers that have arrived are not sent again"
@@ -53,13 +54,18 @@ def registry() -> Registry:
     """The account's registry, or the stand-in of ECR_REGISTRY.
 
     Raises:
-        InputError: AWS refuses.
+        InputError: AWS refuses, what answers is not AWS, or ECR_REGISTRY is no address.
     """
     stand_in = os.environ.get("ECR_REGISTRY")
     if stand_in and not os.environ.get("AWS_ENDPOINT_URL"):  # it would be told the password of the real one
         raise InputError("ECR_REGISTRY goes with AWS_ENDPOINT_URL: set both for a stand-in, or neither for AWS")
+    if stand_in and not re.fullmatch(r"[\w.-]+(:\d+)?", stand_in):
+        raise InputError(f"ECR_REGISTRY={stand_in}: write it as HOST:PORT, without http://")
     with explained("ECR"):
-        (grant,) = client("ecr").get_authorization_token()["authorizationData"]
+        grants = client("ecr").get_authorization_token().get("authorizationData")
+    if not grants:
+        raise InputError(f"ECR: what answers is not AWS: {NOT_AWS}")
+    grant = grants[0]
     user, _, password = base64.b64decode(grant["authorizationToken"]).decode().partition(":")
     return Registry(stand_in or grant["proxyEndpoint"].removeprefix("https://"), user, password)
 
@@ -92,7 +98,12 @@ def manifest(target: Registry, repository: str, tag: str) -> Manifest | None:
         raise InputError(hide_account(f"registry {target.host}: {error}: is it the one that AWS means?")) from None
     except OSError as error:
         raise InputError(hide_account(f"registry {target.host}: {error}: is it up? See ECR_REGISTRY")) from None
-    config = json.loads(content).get("config", {}).get("digest")
+    except HTTPException as error:
+        raise InputError(hide_account(f"registry {target.host}: {error!r}: no registry; see ECR_REGISTRY")) from None
+    try:
+        config = json.loads(content).get("config", {}).get("digest")
+    except (AttributeError, ValueError):
+        raise InputError(hide_account(f"registry {target.host} sends no manifest: see ECR_REGISTRY")) from None
     return Manifest(f"sha256:{hashlib.sha256(content).hexdigest()}", config)
 
 

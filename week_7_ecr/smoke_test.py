@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.client import HTTPException
 
 from errors import InputError, friendly_errors
 from sentences import LABELS
@@ -22,7 +23,7 @@ def ask(url: str, body: dict | None = None) -> tuple[int, dict]:
 
     Raises:
         OSError: nobody answers.
-        InputError: what answers does not speak JSON.
+        InputError: what answers does not speak HTTP, or not JSON; or the port is no number.
     """
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
@@ -31,6 +32,8 @@ def ask(url: str, body: dict | None = None) -> tuple[int, dict]:
             status, content = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, content = error.code, error.read()
+    except HTTPException as error:
+        raise InputError(f"{url}: {error!r}: give the address of our service, as http://127.0.0.1:8000") from None
     try:
         return status, json.loads(content)
     except ValueError:

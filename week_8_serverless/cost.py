@@ -49,7 +49,7 @@ def read(path: Path) -> tuple[float, float, float]:
         emulator, imports = measured["emulator"], measured["imports"]["torch + transformers + Lightning"]
         warm, cold, heavy = (statistics.median(v) for v in (emulator["warm_ms"], emulator["first_s"], imports["s"]))
         return warm / 1000, cold, heavy
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         cure = "measure_cold_start.py --image cola-lambda makes one"
         raise InputError(f"{path}: no figures of the emulator in it ({error!r}): {cure}") from None
 

@@ -12,6 +12,7 @@ import json
 import sys
 import time
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -46,6 +47,8 @@ def wait_for(url: str, seconds: float) -> None:
             urllib.request.urlopen(url, timeout=TIMEOUT_S).close()
         except HTTPError:  # it knows no page at this address
             return
+        except HTTPException as error:
+            raise InputError(f"--url {url}: {error!r}: give the emulator's, as http://127.0.0.1:9000") from None
         except (OSError, ValueError) as error:
             if time.monotonic() > give_up:
                 raise InputError(f"no emulator at {url} ({error}): is the container running?") from None
@@ -60,7 +63,7 @@ def invoke_at(url: str, event: Any) -> Any:
     Raises:
         InputError: what comes back is not JSON.
     """
-    request = urllib.request.Request(url.rstrip("/") + PATH, json.dumps(event).encode())
+    request = urllib.request.Request(url.rstrip("/").removesuffix(PATH) + PATH, json.dumps(event).encode())
     try:
         try:
             answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
@@ -68,7 +71,7 @@ def invoke_at(url: str, event: Any) -> Any:
             answer = error
         with answer:
             return json.load(answer)
-    except (OSError, ValueError) as error:
+    except (HTTPException, OSError, ValueError) as error:
         raise InputError(f"no answer of the function at {url} ({error}): see `docker logs`") from None
 
 
@@ -93,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sentence", nargs="*", help="sent as one direct event each")
     parser.add_argument("--event", type=Path, action="append", default=[], metavar="FILE", help="sent as it is")
-    parser.add_argument("--url", help="of the emulator (default: call the handler in this process)")
+    parser.add_argument("--url", help="of the emulator, with or without its path (default: call the handler here)")
     arguments = parser.parse_args()
     events = [{"sentence": sentence} for sentence in arguments.sentence] + [*map(read_event, arguments.event)]
     if not events:

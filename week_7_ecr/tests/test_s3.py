@@ -184,6 +184,8 @@ def test_a_download_that_breaks_off_leaves_the_older_file(cli, monkeypatch, tmp_
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "is the network up, or the stand-in of AWS_ENDPOINT_URL?"),
         ({"AWS_DEFAULT_REGION": "eu central"}, "is the region right?"),
         ({"AWS_ENDPOINT_URL": "127.0.0.1:4566"}, "Invalid endpoint: 127.0.0.1:4566: write AWS_ENDPOINT_URL as http://"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:45G6"}, "as '45G6': write AWS_ENDPOINT_URL as http://HOST:PORT"),
+        ({"AWS_CONFIG_FILE": __file__}, "test_s3.py: mend this file, or write it anew"),
     ],
 )
 def test_a_machine_that_is_not_set_up_is_told_so(cli, aws, monkeypatch, variables, message):
@@ -192,3 +194,10 @@ def test_a_machine_that_is_not_set_up_is_told_so(cli, aws, monkeypatch, variable
     code, _, errors = cli(s3.main, "list", "s3://bucket/")
     assert code == 2
     assert message in errors
+
+
+def test_a_stand_in_that_takes_no_https_is_told_so(cli, aws, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.replace("http:", "https:"))
+    code, _, errors = cli(s3.main, "list", "s3://bucket/")
+    assert code == 2
+    assert "a wrong AWS_ENDPOINT_URL?" in errors

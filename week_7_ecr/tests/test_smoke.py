@@ -1,6 +1,7 @@
 """The smoke test: it passes on the real service, and fails on services that are ill in one way or another."""
 
 import json
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -75,10 +76,25 @@ def test_a_service_that_does_not_answer_fails_in_time(cli):
     assert "is it started?" in error
 
 
-def test_what_is_no_address_is_refused(cli):
-    code, _, error = cli(smoke_test.main, "127.0.0.1:8000")
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:80OO"])
+def test_what_is_no_address_is_refused(cli, url):
+    code, _, error = cli(smoke_test.main, url)
     assert code == 2
     assert "http://" in error
+
+
+def test_what_speaks_no_http_is_refused(cli):
+    def answer() -> None:
+        with server.accept()[0] as connection:
+            connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        code, _, error = cli(smoke_test.main, f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert code == 2
+    assert "give the address of our service" in error
 
 
 def test_a_remark_is_a_command_on_github_and_text_elsewhere(monkeypatch, capsys):

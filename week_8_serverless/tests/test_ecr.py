@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import socket
+import threading
 
 import boto3
 import pytest
@@ -60,6 +62,46 @@ def test_a_registry_that_refuses_is_named_without_the_password(registry):
     with pytest.raises(InputError, match="HTTP Error 401") as error:
         ecr.manifest(ecr.Registry(registry, "AWS", "expired"), "cola", "v1")
     assert "expired" not in str(error.value)
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:5001", "127.0.0.1:5OO1", "127.0.0.1:5001/"])
+def test_a_registry_that_is_no_address_is_told_the_form(cli, repository, monkeypatch, host):
+    monkeypatch.setenv("ECR_REGISTRY", host)
+    code, _, errors = cli(ecr.main, "digest", "--repository", repository, "--tag", "v1")
+    assert code == 2
+    assert errors == f"error: ECR_REGISTRY={host}: write it as HOST:PORT, without http://\n"
+
+
+@pytest.mark.parametrize("page", [b"<html>", b"[]"])
+def test_a_page_in_place_of_a_registry_is_told_so(cli, repository, monkeypatch, page):
+    with answering(lambda *_: (200, {}, page)) as address:
+        monkeypatch.setenv("ECR_REGISTRY", address.removeprefix("http://"))
+        code, _, errors = cli(ecr.main, "digest", "--repository", repository, "--tag", "v1")
+    assert code == 2
+    assert "sends no manifest: see ECR_REGISTRY" in errors
+
+
+def test_a_page_in_place_of_aws_is_told_so(cli, no_account, monkeypatch):
+    with answering(lambda *_: (200, {}, b"<html>")) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        code, _, errors = cli(ecr.main, "login")
+    assert code == 2
+    assert "ECR: what answers is not AWS" in errors
+
+
+def test_what_speaks_no_http_is_no_registry(cli, repository, monkeypatch):
+    def answer() -> None:
+        with server.accept()[0] as connection:
+            connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        monkeypatch.setenv("ECR_REGISTRY", f"127.0.0.1:{server.getsockname()[1]}")
+        code, _, errors = cli(ecr.main, "digest", "--repository", repository, "--tag", "v1")
+        thread.join()
+    assert code == 2
+    assert "no registry; see ECR_REGISTRY" in errors
 
 
 @pytest.mark.parametrize(

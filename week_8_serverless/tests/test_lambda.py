@@ -16,6 +16,7 @@ import invoke
 from conftest import BAD, GOOD, WEEK
 from inference_onnx import ColaONNXPredictor
 from serving import export
+from stand_ins import answering
 
 EVENTS = Path(__file__).with_name("events")
 MODEL_ERROR = 'run "python convert_model_to_onnx.py"'
@@ -236,6 +237,12 @@ def test_loading_the_handler_loads_nothing_heavy(model):
     assert subprocess.check_output([sys.executable, "-c", script], cwd=WEEK, env=environment) == b"[]\n"
 
 
+def test_invoke_takes_the_address_of_the_emulator_with_its_path_too(cli):
+    with answering(lambda method, path, _: (200 if (method, path) == ("POST", invoke.PATH) else 404, {}, b"{}")) as url:
+        for address in (url, url + invoke.PATH):
+            assert cli(invoke.main, "--url", address, GOOD)[:2] == (0, "{}\n")
+
+
 def test_invoke_prints_answers_and_tells_errors_by_its_exit_code(handler, expected, cli, tmp_path, monkeypatch):
     monkeypatch.setattr(invoke, "WAIT_S", 0)
     code, out, _ = cli(invoke.main, GOOD + ".", "--event", EVENTS / "direct_sentences.json")
@@ -250,6 +257,7 @@ def test_invoke_prints_answers_and_tells_errors_by_its_exit_code(handler, expect
         (("--event", tmp_path / "event.json"), "is not a JSON file"),
         (("--url", "http://127.0.0.1:9", "a"), "is the container running?"),
         (("--url", "127.0.0.1:9000", "a"), "--url 127.0.0.1:9000: write http://127.0.0.1:9000\n"),
+        (("--url", "http://127.0.0.1:90OO", "a"), "give the emulator's, as http://127.0.0.1:9000\n"),
     ):
         code, out, err = cli(invoke.main, *arguments)
         assert (code, out) == (2, "")

@@ -39,7 +39,7 @@ def test_the_table_is_made_from_the_measured_medians(cli, tmp_path):
     assert re.search(rf"1,000,000 +\$0\.13 +\$0\.20 +\$1\.00 +\${with_torch:.2f}\n", out)
 
 
-@pytest.mark.parametrize("content", [None, "{", json.dumps({"imports": {}})])
+@pytest.mark.parametrize("content", [None, "{", "[]", json.dumps({"imports": {}})])
 def test_figures_that_are_not_there_are_named(content, tmp_path):
     if content:
         (tmp_path / "cold_start.json").write_text(content)
@@ -79,6 +79,7 @@ def test_bad_arguments_are_refused(cli, monkeypatch):
     for main, arguments, said in (
         (measure_cold_start.main, ("--runs", 0), "above 0"),
         (measure_cold_start.main, ("--runs", 1, "--image", "cola-lambda"), "docker not found"),
+        (measure_cold_start.main, ("--runs", 1, "--output", __file__), "File exists: give a folder"),
         (cost.main, ("--cold-share", 2), "from 0 to 1"),
     ):
         monkeypatch.setattr(measure_cold_start, "time_import", lambda statement: (1.0, 1.0))
