@@ -52,7 +52,9 @@ def test_the_real_service_passes(exported, cli):
     ("health", "predict", "blank", "message"),
     [
         ((503, {"status": "ill"}), (200, {}), (422, {}), "/health answers with 503"),
-        ((200, b"<html>"), (200, {}), (422, {}), "not in JSON"),
+        ((200, b"<html>"), (200, {}), (422, {}), "not with a JSON object"),
+        ((200, "ok"), (200, {}), (422, {}), "not with a JSON object"),
+        ((200, {"status": "ok"}), (200, {}), (422, {}), "does another service have this port?"),
         ((200, WELL), (500, {"detail": "broken"}), (422, {}), "/predict answers with 500"),
         ((200, WELL), (200, {"predictions": GOOD[:1]}), (422, {}), "no judgements"),
         ((200, WELL), (200, {"predictions": [GOOD[0] | {"score": 1.5}, GOOD[1]]}), (422, {}), "no judgements"),
@@ -75,10 +77,12 @@ def test_a_service_that_does_not_answer_fails_in_time(cli):
     assert "is it started?" in error
 
 
-def test_what_is_no_address_is_refused(cli):
-    code, _, error = cli(smoke_test.main, "127.0.0.1:8000")
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "http://127.0.0.1:port", "http://local host", "http://[::1"])
+def test_what_is_no_address_is_refused(address, cli):
+    code, _, error = cli(smoke_test.main, address)
     assert code == 2
-    assert "http://" in error
+    assert address in error
+    assert "the address of" in error
 
 
 def test_a_remark_is_a_command_on_github_and_text_elsewhere(monkeypatch, capsys):
