@@ -94,7 +94,10 @@ class FriendlyStart:
         await self.app(scope, receive, tell if scope["type"] == "lifespan" else send)
 
 
-app = FastAPI(title="CoLA: is this sentence acceptable?", lifespan=lifespan, max_body_size=MAX_BODY_BYTES)
+# A redirect of /predict/ to /predict would be an empty answer to curl, and name a wrong address behind a gateway.
+app = FastAPI(
+    title="CoLA: is this sentence acceptable?", lifespan=lifespan, max_body_size=MAX_BODY_BYTES, redirect_slashes=False
+)
 app.add_middleware(FriendlyStart)
 
 
@@ -122,6 +125,13 @@ async def query_in_utf8(request: Request) -> None:
         raise RequestValidationError([problem]) from None
 
 
+async def one_text(request: Request) -> None:
+    """Refuse a second text; FastAPI would judge the last one and drop the others without a word."""
+    if len(request.query_params.getlist("text")) > 1:
+        problem = {"type": "too_long", "loc": ("query", "text"), "msg": "Give one text; POST /predict takes up to 64"}
+        raise RequestValidationError([problem])
+
+
 @app.get("/", include_in_schema=False)
 async def page() -> FileResponse:
     return FileResponse(PAGE, headers={"Content-Security-Policy": "default-src 'self' 'unsafe-inline' data:"})
@@ -133,7 +143,7 @@ async def health(request: Request) -> Health:  # not in line behind the judgemen
     return Health(precision=predictor.precision, max_length=predictor.max_length, provenance=predictor.provenance)
 
 
-@app.get("/predict", dependencies=[Depends(query_in_utf8)])
+@app.get("/predict", dependencies=[Depends(query_in_utf8), Depends(one_text)])
 def judge(request: Request, text: Annotated[Sentence, Query()]) -> Judgement:
     return request.app.state.predictor.predict([text])[0]
 

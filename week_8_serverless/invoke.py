@@ -47,12 +47,12 @@ def wait_for(url: str, seconds: float) -> None:
             urllib.request.urlopen(url, timeout=TIMEOUT_S).close()
         except HTTPError:  # it knows no page at this address
             return
-        except HTTPException as error:
-            raise InputError(f"--url {url}: {error!r}: give the emulator's, as http://127.0.0.1:9000") from None
         except (OSError, ValueError) as error:
             if time.monotonic() > give_up:
                 raise InputError(f"no emulator at {url} ({error}): is the container running?") from None
             time.sleep(0.05)
+        except HTTPException as error:
+            raise InputError(f"--url {url}: {error!r}: give the emulator's, as http://127.0.0.1:9000") from None
         else:
             raise InputError(f"{url} is not the emulator: it shows a page")
 

@@ -13,6 +13,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 
 from annotations import notice
@@ -44,6 +45,9 @@ def call(method: str, url: str, body: dict | None = None) -> tuple[list | dict, 
         raise InputError(f"{method} {url}: {error.code} {reason}: check PULL_REQUEST and GITHUB_TOKEN") from None
     except OSError as error:
         raise InputError(f"{method} {url}: no answer ({error}): run the job again") from None
+    except (HTTPException, ValueError):  # whose message may hold the token
+        cure = "mend GITHUB_API_URL (https://...), PULL_REQUEST or a line break in GITHUB_TOKEN"
+        raise InputError(f"{method} {url}: not sent, or it is not GitHub that answers: {cure}") from None
 
 
 def setting(name: str) -> str:
@@ -81,6 +85,8 @@ def main() -> None:
         report = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): python report_metrics.py > {path}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8: write it anew, python report_metrics.py > {path}") from None
     if os.environ.get("HEAD_REPOSITORY") != setting("GITHUB_REPOSITORY"):
         return notice("No comment", READ_ONLY)
     try:

@@ -23,21 +23,26 @@ def ask(url: str, body: dict | None = None) -> tuple[int, dict]:
 
     Raises:
         OSError: nobody answers.
-        InputError: what answers does not speak HTTP, or not JSON; or the port is no number.
+        InputError: the address is none, or what answers does not speak HTTP and JSON as our service does.
     """
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             status, content = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         status, content = error.code, error.read()
-    except HTTPException as error:
-        raise InputError(f"{url}: {error!r}: give the address of our service, as http://127.0.0.1:8000") from None
+    except OSError:  # before HTTPException: http.client's RemoteDisconnected, of a service that is starting, is both
+        raise
+    except (HTTPException, ValueError) as error:
+        raise InputError(f"{url} cannot be asked ({error}): is it the address of our service?") from None
     try:
-        return status, json.loads(content)
+        answer = json.loads(content)
     except ValueError:
-        raise InputError(f"{url} answers with {status}, and not in JSON: is it our service?") from None
+        answer = None
+    if not isinstance(answer, dict):
+        raise InputError(f"{url} answers with {status}, and not with a JSON object: is it our service?")
+    return status, answer
 
 
 def first_answer(url: str, patience_s: float = PATIENCE_S) -> dict:
@@ -59,6 +64,8 @@ def first_answer(url: str, patience_s: float = PATIENCE_S) -> dict:
             time.sleep(0.1)
     if status != 200 or health.get("status") != "ok":
         raise InputError(f"{url}/health answers with {status}: read its log")
+    if not {"precision", "provenance"} <= health.keys():
+        raise InputError(f"{url}/health names no model: does another service have this port?")
     return health
 
 

@@ -99,6 +99,7 @@ JSON = {"Content-Type": "application/json"}
         ({"params": {"text": "word " * 10_000}}, 422, TEXT),
         ({"url": "/predict?text=caf%e9"}, 422, TEXT),
         ({"url": "/predict?text=%ed%a0%80"}, 422, TEXT),  # half a surrogate pair
+        ({"params": {"text": [BAD, GOOD]}}, 422, TEXT),
         ({"json": {"sentences": [GOOD, "  "]}}, 422, SECOND),
         ({"json": {"sentences": [GOOD, "word " * 10_000]}}, 422, SECOND),
         ({"json": {"sentences": [1, GOOD]}}, 422, FIRST),
@@ -141,7 +142,13 @@ def test_the_largest_batch_there_may_be_is_judged(client):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/nothing", 404), ("DELETE", "/predict", 405), ("POST", "/health", 405)]
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/predict/?text=He", 404),
+        ("DELETE", "/predict", 405),
+        ("POST", "/health", 405),
+    ],
 )
 def test_unknown_paths_and_methods_are_refused(client, method, path, status):
     assert client.request(method, path).status_code == status

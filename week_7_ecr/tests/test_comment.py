@@ -65,6 +65,9 @@ def test_a_token_that_may_not_write_is_skipped_with_a_warning(server, report, cl
         ("GITHUB_TOKEN", "another", "401"),
         ("PULL_REQUEST", "seven", "404"),
         ("PULL_REQUEST", "", "PULL_REQUEST is not set"),
+        ("PULL_REQUEST", "7 8", "mend GITHUB_API_URL (https://...), PULL_REQUEST"),
+        ("GITHUB_TOKEN", "a-token\nand more", "a line break in GITHUB_TOKEN"),
+        ("GITHUB_API_URL", "api.github.com", "GITHUB_API_URL (https://...)"),
         ("GITHUB_API_URL", "http://127.0.0.1:9", "no answer"),
     ],
 )
@@ -74,6 +77,13 @@ def test_what_is_wrong_is_said_without_the_token(server, report, cli, monkeypatc
     assert code == 2
     assert message in error
     assert "a-token" not in error
+
+
+def test_a_report_in_utf_16_is_named(server, report, cli):
+    report.write_text("a table", encoding="utf-16")
+    code, _, error = cli(comment.main, report)
+    assert code == 2
+    assert f"{report} is not UTF-8" in error
 
 
 def test_a_report_that_is_not_there_is_named_with_the_command_that_makes_it(server, tmp_path, cli):

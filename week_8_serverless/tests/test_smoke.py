@@ -1,7 +1,7 @@
 """The smoke test: it passes on the real service, and fails on services that are ill in one way or another."""
 
 import json
-import socket
+import socketserver
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,7 +53,9 @@ def test_the_real_service_passes(exported, cli):
     ("health", "predict", "blank", "message"),
     [
         ((503, {"status": "ill"}), (200, {}), (422, {}), "/health answers with 503"),
-        ((200, b"<html>"), (200, {}), (422, {}), "not in JSON"),
+        ((200, b"<html>"), (200, {}), (422, {}), "not with a JSON object"),
+        ((200, "ok"), (200, {}), (422, {}), "not with a JSON object"),
+        ((200, {"status": "ok"}), (200, {}), (422, {}), "does another service have this port?"),
         ((200, WELL), (500, {"detail": "broken"}), (422, {}), "/predict answers with 500"),
         ((200, WELL), (200, {"predictions": GOOD[:1]}), (422, {}), "no judgements"),
         ((200, WELL), (200, {"predictions": [GOOD[0] | {"score": 1.5}, GOOD[1]]}), (422, {}), "no judgements"),
@@ -76,25 +78,30 @@ def test_a_service_that_does_not_answer_fails_in_time(cli):
     assert "is it started?" in error
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "http://127.0.0.1:80OO"])
-def test_what_is_no_address_is_refused(cli, url):
-    code, _, error = cli(smoke_test.main, url)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(b"", "does not answer"), (b"SSH-2.0-OpenSSH\r\n", "is it the address of our service?")],
+)
+def test_what_hangs_up_may_be_starting_and_what_speaks_no_http_is_refused(cli, words, message):
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(1000)
+            self.request.sendall(words)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        code, _, error = cli(smoke_test.main, "--patience", "0.2", f"http://127.0.0.1:{server.server_address[1]}")
+        server.shutdown()
     assert code == 2
-    assert "http://" in error
+    assert message in error
 
 
-def test_what_speaks_no_http_is_refused(cli):
-    def answer() -> None:
-        with server.accept()[0] as connection:
-            connection.sendall(b"SSH-2.0-OpenSSH\r\n")
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=answer)
-        thread.start()
-        code, _, error = cli(smoke_test.main, f"http://127.0.0.1:{server.getsockname()[1]}")
-        thread.join()
+@pytest.mark.parametrize("address", ["127.0.0.1:8000", "http://127.0.0.1:port", "http://local host", "http://[::1"])
+def test_what_is_no_address_is_refused(address, cli):
+    code, _, error = cli(smoke_test.main, address)
     assert code == 2
-    assert "give the address of our service" in error
+    assert address in error
+    assert "the address of" in error
 
 
 def test_a_remark_is_a_command_on_github_and_text_elsewhere(monkeypatch, capsys):

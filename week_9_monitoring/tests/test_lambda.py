@@ -4,8 +4,10 @@ import base64
 import json
 import logging
 import os
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -235,6 +237,16 @@ def test_loading_the_handler_loads_nothing_heavy(model):
     script += "'boto3', 'pandas', 'matplotlib'} & set(sys.modules)))"
     environment = os.environ | {"MODEL": str(model)}
     assert subprocess.check_output([sys.executable, "-c", script], cwd=WEEK, env=environment) == b"[]\n"
+
+
+def test_an_emulator_that_hangs_up_may_be_starting(cli, monkeypatch):
+    monkeypatch.setattr(invoke, "WAIT_S", 0)
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        code, _, error = cli(invoke.main, "--url", f"http://127.0.0.1:{server.server_address[1]}", GOOD)
+        server.shutdown()
+    assert code == 2
+    assert "is the container running?" in error
 
 
 def test_invoke_takes_the_address_of_the_emulator_with_its_path_too(cli):
