@@ -17,12 +17,18 @@ class InputError(Exception):
 
 @contextmanager
 def friendly_errors():
-    """Exit 2 on `InputError` and 130 on Ctrl-C; stay silent when the reader of our output has gone (`| head`)."""
+    """Exit 2 on `InputError` and on a path that cannot be used, 130 on Ctrl-C; be silent when `| head` has gone."""
     try:
         yield
         sys.stdout.flush()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        if error.filename is None:  # a port, for one
+            raise
+        cure = "choose another path, or mend this one"
+        print(f"error: {error.filename} cannot be used ({error.strerror}): {cure}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt as interrupt:
         print("stopped by Ctrl-C", *interrupt.args, sep=": ", file=sys.stderr)

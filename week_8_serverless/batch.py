@@ -48,6 +48,8 @@ def score_file(source: Path, output: Path, model: Path, ray: bool = False) -> No
         raise InputError(f"{output.parent} is not a folder: make it, or choose another --output")
     if output.is_dir() and not ray:
         raise InputError(f"{output} is a folder: give --output the name of a file")
+    if output.exists() and output.samefile(source):
+        raise InputError(f"{output} is the file that is read: choose another --output")
     with only_run(output):
         if output.exists():
             raise InputError(f"{output} is there already: delete it, or choose another --output")

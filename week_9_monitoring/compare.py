@@ -208,6 +208,7 @@ def main() -> None:
     from convert_model_to_onnx import FP32
     from data import load_corpus
     from evaluate import data_of, measure
+    from inference import ColaPredictor
     from inference_onnx import MODEL, ColaONNXPredictor
 
     served, fp32 = Path(arguments.models, MODEL.name), Path(arguments.models, FP32)
@@ -215,6 +216,11 @@ def main() -> None:
     for path in (fp32, Path(arguments.checkpoint)):
         if not path.is_file():
             raise InputError(f'{path} not found: run "python train.py" and "python convert_model_to_onnx.py" first')
+    if ColaPredictor(arguments.checkpoint).provenance != predictor.provenance:
+        raise InputError(
+            f'{served} was made from another checkpoint than {arguments.checkpoint}: run "python '
+            'convert_model_to_onnx.py"'
+        )
     place = Path(arguments.data) if arguments.data else data_of(predictor.provenance)
     rows = load_corpus(place)["validation"][: arguments.limit]
     labels = torch.tensor(rows["label"].to_numpy())

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import BAD, GOOD
-from errors import InputError
+from errors import InputError, friendly_errors
 from inference import ColaPredictor, main
 
 
@@ -120,3 +120,13 @@ def test_a_checkpoint_of_another_model_is_refused(checkpoint, tmp_path):
     torch.save(content, tmp_path / "b")
     with pytest.raises(InputError, match="not a checkpoint of this project"):
         ColaPredictor(tmp_path / "b")
+
+
+def test_a_path_that_cannot_be_used_is_named_with_its_cure(tmp_path, capsys):
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(SystemExit) as exit, friendly_errors():
+        path.mkdir()
+    assert exit.value.code == 2
+    err = f"error: {path} cannot be used (File exists): choose another path, or mend this one\n"
+    assert capsys.readouterr().err == err

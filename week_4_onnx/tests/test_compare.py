@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 import compare
 from conftest import WEEK
@@ -50,6 +51,16 @@ def test_a_missing_file_is_named_with_its_cure(cli, tmp_path, exported):
     code, _, err = cli(compare.main, "--models", exported, "--checkpoint", tmp_path / "no.ckpt")
     assert code == 2
     assert "no.ckpt not found: run" in err
+
+
+def test_a_checkpoint_from_another_run_is_refused(cli, balanced, exported, tmp_path):
+    content = torch.load(balanced, weights_only=True)
+    content["hyper_parameters"]["provenance"]["wandb_run"] = "another"
+    torch.save(content, tmp_path / "new.ckpt")
+    code, _, err = cli(compare.main, "--models", exported, "--checkpoint", tmp_path / "new.ckpt", "--limit", 1)
+    assert code == 2
+    assert "was made from another checkpoint than" in err
+    assert "new.ckpt: run" in err
 
 
 def test_a_limit_of_no_sentences_is_refused(cli):

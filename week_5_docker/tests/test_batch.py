@@ -174,6 +174,7 @@ def test_places_that_cannot_be_used_are_refused(source, model, tmp_path):
         (tmp_path / "no", tmp_path / "out", "no is not a file"),
         (tmp_path, tmp_path / "out", "is not a file"),
         (source, tmp_path / "there", "there is there already"),
+        (source, source, "is the file that is read"),
         (source, tmp_path / "no" / "out", "no is not a folder"),
         (source, tmp_path, "is a folder: give --output the name of a file"),
     ):
