@@ -10,6 +10,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import ConfigKeyError
 from pytorch_lightning.accelerators import AcceleratorRegistry
+from pytorch_lightning.strategies import StrategyRegistry
 
 from errors import InputError
 
@@ -68,7 +69,8 @@ def check(cfg: Config) -> None:
 
     Raises:
         InputError: a key was added with `+`, a count or a rate is not above 0, a share is not between 0 and 1,
-            `source` is unknown, or a batch cannot be shared evenly by the processes.
+            `source` or the strategy is unknown, this machine lacks the accelerator, or a batch cannot be shared evenly
+            by the processes.
     """
     try:
         OmegaConf.merge(Config, OmegaConf.to_container(cfg))  # Hydra itself lets `+key=value` through
@@ -82,10 +84,11 @@ def check(cfg: Config) -> None:
             raise InputError(f"{key}={value}: give a number above 0")
     if not 0 <= cfg.seed < 2**32:
         raise InputError(f"seed={cfg.seed}: give a number between 0 and {2**32 - 1}")
-    if cfg.training.accelerator not in ("auto", *AcceleratorRegistry):
-        raise InputError(
-            f"training.accelerator={cfg.training.accelerator}: choose auto, {', '.join(AcceleratorRegistry)}"
-        )
+    here = ["auto", *(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())]
+    if cfg.training.accelerator not in here:
+        raise InputError(f"training.accelerator={cfg.training.accelerator}: this machine has {', '.join(here)}")
+    if cfg.training.strategy not in ("auto", *StrategyRegistry):
+        raise InputError(f"training.strategy={cfg.training.strategy}: choose auto, ddp or another of Lightning's")
     for key in SHARES:
         if not 0 <= OmegaConf.select(cfg, key) <= 1:
             raise InputError(f"{key}={OmegaConf.select(cfg, key)}: give a number between 0 and 1")

@@ -52,13 +52,16 @@ def held_out_groups(place: str | Path, corpus: dict[str, pd.DataFrame]) -> dict[
     """Row numbers of the validation set by what was held out of training; empty where the folder does not say.
 
     Raises:
-        InputError: the folder speaks of rows that there are not.
+        InputError: the folder's file is damaged, or speaks of rows that there are not.
     """
     path = Path(place, GROUPS)
     groups: dict[str, list[int]] = {}
     if path.is_file():
-        for entry in json.loads(path.read_text(encoding="utf-8"))["validation"]:
-            groups.setdefault(entry["held_out"], []).extend(range(entry["first_idx"], entry["last_idx"] + 1))
+        try:
+            for entry in json.loads(path.read_text(encoding="utf-8"))["validation"]:
+                groups.setdefault(entry["held_out"], []).extend(range(entry["first_idx"], entry["last_idx"] + 1))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} does not look like {BUNDLED / GROUPS}: delete it") from error
     if any(row >= len(corpus["validation"]) for rows in groups.values() for row in rows):
         raise InputError(f"{path} speaks of more rows than validation.csv has: delete it")
     return groups

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
@@ -99,7 +100,8 @@ class ColaModel(pl.LightningModule):
         """Start from a model on the Hub or in a folder; a folder without weights gives an untrained encoder.
 
         Raises:
-            InputError: there is no model at `place`, none that can classify sentences, or none for sentences so long.
+            InputError: there is no model at `place`, none that can classify sentences, or none for sentences so long
+                or for batches of this tokenizer.
         """
         revision = REVISIONS.get(str(place), "main")
         id2label = dict(enumerate(LABELS))
@@ -114,9 +116,17 @@ class ColaModel(pl.LightningModule):
                     network = AutoModelForSequenceClassification.from_config(config)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise InputError(f"no usable model in {place}: {error}") from error
-        length, positions = json.loads(tokenizer_json)["truncation"]["max_length"], config.max_position_embeddings
+        length = json.loads(tokenizer_json)["truncation"]["max_length"]
+        positions = getattr(config, "max_position_embeddings", length)  # T5, for one, has no such limit
         if length > positions:
             raise InputError(f"sentences of up to {length} tokens do not fit: {place} has {positions} positions")
+        last = Tokenizer.from_str(tokenizer_json).get_vocab_size() - 1
+        ids, mask = torch.tensor([[0, last], [0, 0]]), torch.tensor([[1, 1], [1, 0]])  # (2, 2); the last is padding
+        try:
+            with torch.no_grad():
+                network.eval()(input_ids=ids, attention_mask=mask)
+        except (AttributeError, IndexError, RuntimeError, ValueError) as error:
+            raise InputError(f"{place} cannot read its tokenizer's batches: {error}; choose another encoder") from error
         return cls(config.to_dict(), tokenizer_json, network=network, **hyperparameters)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -83,6 +83,8 @@ def resolve(source: str = "auto", data: str | None = None, model: str | None = N
             f"{model} holds no encoder: it needs config.json, {' or '.join(VOCABULARY)}, and its weights, "
             "without which it starts untrained"
         )
+    if model is not None and os.path.isfile(model):
+        raise InputError(f"model {model} is a file: give the folder of an encoder, or a name on the Hugging Face Hub")
     if model is not None and not model_on_disk and not re.fullmatch(r"[\w-]+/[\w.-]+", model):
         raise InputError(f"model {model} is neither a folder nor a name on the Hugging Face Hub (owner/name)")
     if data is not None and model_on_disk:
@@ -90,7 +92,7 @@ def resolve(source: str = "auto", data: str | None = None, model: str | None = N
 
     needed = [HUB_DATASET] * (data is None) + [model or HUB_MODEL] * (not model_on_disk)
     if source == "bundled" and model is not None and not model_on_disk:
-        raise InputError(f"model {model} is on the Hugging Face Hub: use {option('source', 'hub')}, or leave it out")
+        raise InputError(f"model {model} is no folder; if it is on the Hugging Face Hub: use {option('source', 'hub')}")
     if source in ("auto", "hub"):
         if all(map(_is_cached, needed)):
             _go_offline()

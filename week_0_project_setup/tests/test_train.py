@@ -133,6 +133,10 @@ def test_what_cannot_work_is_refused_before_the_training(train, small, tmp_path)
     shutil.copy(BUNDLED / "phenomena.json", tmp_path / "data")
     with pytest.raises(InputError, match=r"phenomena.json speaks of more rows"):
         train(tmp_path, data=tmp_path / "data")
+    for damaged in ("{", "[]", '{"validation": [{}]}'):
+        (tmp_path / "data" / "phenomena.json").write_text(damaged)
+        with pytest.raises(InputError, match=r"phenomena.json does not look like"):
+            train(tmp_path, data=tmp_path / "data")
 
 
 def test_a_full_disk_leaves_the_old_checkpoint_whole(command, small, checkpoint, tmp_path):

@@ -54,9 +54,10 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path, files):
         ({"data": "no/such/folder"}, "data folder no/such/folder not found"),
         ({"model": "./nothing"}, "model ./nothing is neither a folder nor a name on the"),
         ({"model": "nothing"}, "neither a folder nor a name"),
+        ({"model": __file__}, "is a file: give the folder of an encoder"),
         (
             {"source": "bundled", "model": "google/electra-small-discriminator"},
-            "is on the Hugging Face Hub: use " + sources.option("source", "hub"),
+            "is no folder; if it is on the Hugging Face Hub: use " + sources.option("source", "hub"),
         ),
     ],
 )

@@ -54,6 +54,8 @@ def test_every_key_is_read_by_the_code(monkeypatch, small, tmp_path):
         ("processing.batch_size=0", "processing.batch_size=0"),
         ("training.warmup_fraction=1.5", "training.warmup_fraction=1.5: give a number between 0 and 1"),
         ("source=moon", "source=moon: choose auto, hub or bundled"),
+        ("training.accelerator=tpu", "training.accelerator=tpu: this machine has auto, cpu"),
+        ("training.strategy=dpp", "training.strategy=dpp: choose auto, ddp or another of Lightning's"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(override, message):

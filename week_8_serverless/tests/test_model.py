@@ -1,4 +1,6 @@
+import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -85,4 +87,20 @@ def test_a_damaged_encoder_or_one_with_other_classes_is_refused(model, data, tmp
         ColaModel.from_pretrained(tmp_path, data.tokenizer.to_str())
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(InputError, match="no usable model in"):
+        ColaModel.from_pretrained(tmp_path, data.tokenizer.to_str())
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"vocab_size": 10}, "index out of range"),
+        ({"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 1, "pad_token_id": None}, "no padding token"),
+        ({"model_type": "t5", "d_model": 8, "d_kv": 8, "num_layers": 1, "num_heads": 1}, "decoder_start_token_id"),
+    ],
+)
+def test_an_encoder_that_cannot_read_padded_batches_of_its_tokenizer_is_refused(data, tmp_path, config, reason):
+    shutil.copytree(BUNDLED, tmp_path, dirs_exist_ok=True)
+    config = json.loads((BUNDLED / "config.json").read_text()) | config
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=f"cannot read its tokenizer's batches: .*{reason}"):
         ColaModel.from_pretrained(tmp_path, data.tokenizer.to_str())
