@@ -7,7 +7,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WEEK ?= $(lastword $(sort $(patsubst week_%,%,$(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))))
+WEEKS = $(sort $(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))
+WEEK ?= $(lastword $(WEEKS))
 PY = $(VENV)/bin/python
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
@@ -17,7 +18,9 @@ help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
 
 week-there:
-	@ls -d week_$(WEEK)_* >/dev/null 2>&1 || { echo "error: there is no week $(WEEK) here: give a number, WEEK=0" >&2; exit 2; }
+	@$(if $(week)$(filter $(WEEKS),$(MAKECMDGOALS)),echo "error: which week? Write make demo WEEK=0" >&2; exit 2)
+	@$(if $(and $(filter 1,$(words $(WEEK))),$(filter $(WEEKS),$(WEEK))),,\
+		echo "error: there is no week $$WEEK here: WEEK is one of $(WEEKS)" >&2; exit 2)
 
 demo: week-there install
 	$(PY) tools/walk.py $(WEEK)

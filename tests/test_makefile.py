@@ -44,9 +44,17 @@ def test_another_python_is_refused_before_anything_is_made(course):
     assert "error: Python 3.11 to 3.13 is needed: name one, as in make demo PYTHON=python3.12\n" in done.stderr
 
 
-@pytest.mark.parametrize("week", ["1", "week_0_start", ""])
+@pytest.mark.parametrize("week", ["1", "week_0_start", "", "*", "0 0", "0'", "0_start"])
 def test_a_week_that_is_not_there_is_said_first(course, week):
     done = make(course, "demo", f"WEEK={week}")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: there is no week {week} here: give a number, WEEK=0\n")
+    assert done.stderr.startswith(f"error: there is no week {week} here: WEEK is one of 0\n")
+    assert not (course / ".venv/bin/calls").exists()
+
+
+@pytest.mark.parametrize("way", ["0", "week=0"])
+def test_the_last_week_is_not_walked_where_another_was_meant(course, way):
+    done = make(course, "demo", way)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: which week? Write make demo WEEK=0\n")
     assert not (course / ".venv/bin/calls").exists()

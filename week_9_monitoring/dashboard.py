@@ -109,21 +109,29 @@ def make_page(panels: dict[str, dict], rows: dict[str, list[dict]], line: str, n
 
 
 def make(places: list[Path], output: Path, every: int = 0) -> list[Path]:
-    """Write the page and a picture for each panel that has something to show; return what was written."""
+    """Write the page and a picture for each panel that has something to show; return what was written.
+
+    Raises:
+        InputError: there is no log, or the output cannot be written.
+    """
     database, notes = read_log(places)
     panels = load_panels()
     rows = fill(database, panels)
-    output.mkdir(parents=True, exist_ok=True)
     made = {"index.html": make_page(panels, rows, summary(database), notes, every).encode()}
     for name, panel in panels.items():
-        (output / f"{name}.png").unlink(missing_ok=True)
         if rows[name] and not every:
             spec = view(panel, {"values": rows[name]}, width=420, height=200, title=panel["title"], background="white")
             made[f"{name}.png"] = vl_convert.vegalite_to_png(spec, vl_version=VEGA_LITE)
-    for name, content in made.items():
-        part = output / f"{name}.part"
-        part.write_bytes(content)
-        os.replace(part, output / name)  # a reader never sees half a page
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name in panels:
+            (output / f"{name}.png").unlink(missing_ok=True)
+        for name, content in made.items():
+            part = output / f"{name}.part"
+            part.write_bytes(content)
+            os.replace(part, output / name)  # a reader never sees half a page
+    except OSError as error:
+        raise InputError(f"{output} cannot be written ({error.strerror}): choose another --output") from None
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     return [output / name for name in made]

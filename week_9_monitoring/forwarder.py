@@ -237,23 +237,35 @@ def from_files(paths: list[str], endpoint: str, tell: Callable[[str], None]) -> 
     print("{indexed:,} events indexed, {dead:,} dead, {foreign:,} lines not ours".format(**totals))
 
 
+def address(text: str) -> str:
+    """A URL of the command line, without a slash at its end.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} must begin with http:// or https://")
+    return text.rstrip("/")
+
+
 def main() -> None:
     from errors import InputError, friendly_errors
 
     parser = argparse.ArgumentParser(description="Send logs of predictions to Elasticsearch or OpenSearch.")
     parser.add_argument("log", nargs="+", help="files of events")
-    parser.add_argument("--endpoint", default="http://localhost:9200", metavar="URL", help="default: %(default)s")
+    parser.add_argument("--endpoint", type=address, default="http://localhost:9200", metavar="URL",
+                        help="default: %(default)s")  # fmt: skip
     arguments = parser.parse_args()
     with friendly_errors():
         try:
-            from_files(arguments.log, arguments.endpoint.rstrip("/"), lambda line: print(line, file=sys.stderr))
+            from_files(arguments.log, arguments.endpoint, lambda line: print(line, file=sys.stderr))
         except GiveUpError as error:
             cure = "is it running, and may you write there (API_KEY, or the access policy of a domain of AWS)?"
             raise InputError(f"{error}: {cure}") from None
         except UnsignedError as error:
             raise InputError(str(error)) from None
         except OSError as error:
-            raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
+            raise InputError(f"{error.filename} cannot be read ({error.strerror}): name files, logs/*.jsonl") from None
 
 
 if __name__ == "__main__":

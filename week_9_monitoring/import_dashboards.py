@@ -18,7 +18,7 @@ import uuid
 from pathlib import Path
 
 from errors import InputError, friendly_errors
-from forwarder import UnsignedError, authorize
+from forwarder import UnsignedError, address, authorize
 
 KIBANA = Path(__file__).with_name("kibana")
 PAUSE = 2  # s, between two questions whether it is up
@@ -84,11 +84,12 @@ def import_objects(kibana: str, objects: bytes) -> int:
 @friendly_errors()
 def main() -> None:
     parser = argparse.ArgumentParser(description="Import the index template and the dashboard.")
-    parser.add_argument("--cluster", default="http://localhost:9200", metavar="URL", help="default: %(default)s")
-    parser.add_argument("--kibana", default="http://localhost:5601", metavar="URL", help="default: %(default)s")
+    for name, port in (("--cluster", 9200), ("--kibana", 5601)):
+        default = f"http://localhost:{port}"
+        parser.add_argument(name, type=address, default=default, metavar="URL", help="default: %(default)s")
     parser.add_argument("--wait", type=float, default=60, metavar="SECONDS", help="default: %(default)g")
     arguments = parser.parse_args()
-    cluster, kibana = arguments.cluster.rstrip("/"), arguments.kibana.rstrip("/")
+    cluster, kibana = arguments.cluster, arguments.kibana
     try:
         version = wait_for(cluster, arguments.wait)["version"]
         ask("PUT", f"{cluster}/_index_template/cola", (KIBANA / "index_template.json").read_bytes())

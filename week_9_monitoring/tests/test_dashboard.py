@@ -53,6 +53,13 @@ def test_an_empty_log_makes_a_page_that_says_so(cli, tmp_path, content):
     assert (code, page.count("nothing in this log"), "no events in the log" in page) == (0, len(PANELS), True)
 
 
+def test_an_output_that_cannot_be_written_is_named_with_the_cure(cli, tmp_path):
+    (tmp_path / "log.jsonl").write_text("")
+    code, _, err = cli(dashboard.main, tmp_path / "log.jsonl", "--output", tmp_path / "log.jsonl")
+    expected = f"error: {tmp_path}/log.jsonl cannot be written (File exists): choose another --output\n"
+    assert (code, err) == (2, expected)
+
+
 def test_what_a_log_holds_cannot_become_part_of_the_page(tmp_path):
     bad = event("refuse", "failure", {"sha256": "a" * 64}, error={"type": "</script><script>alert(1)</script>"})
     (tmp_path / "log.jsonl").write_text(json.dumps(bad) + "\n", encoding="utf-8")

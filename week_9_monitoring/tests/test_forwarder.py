@@ -268,6 +268,15 @@ def test_files_are_forwarded_by_hand(cluster, tmp_path, command):
     assert done.returncode == 2
     assert done.stderr.decode().startswith("error: 2 events not taken by http://127.0.0.1:")
     assert command("forwarder.py", tmp_path / "no.jsonl").returncode == 2
+    done = command("forwarder.py", tmp_path)
+    expected = f"error: {tmp_path} cannot be read (Is a directory): name files, logs/*.jsonl\n"
+    assert (done.returncode, done.stderr.decode()) == (2, expected)
+
+
+def test_an_address_is_a_url(cli):
+    code, _, err = cli(forwarder.main, "log.jsonl", "--endpoint", "localhost:9200")
+    assert (code, err.splitlines()[-1]) == (
+        2, "script: error: argument --endpoint: 'localhost:9200' must begin with http:// or https://")  # fmt: skip
 
 
 @pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION"])

@@ -148,6 +148,12 @@ def test_what_is_lacking_to_sign_is_told_with_its_cure(cli, server, monkeypatch,
     assert (code, said in err, "sign in" in err, "set AWS_DEFAULT_REGION" in err) == (2, True, True, True)
 
 
+@pytest.mark.parametrize(("option", "given"), [("--cluster", ""), ("--kibana", "localhost:5601")])
+def test_an_address_is_a_url(cli, option, given):
+    code, _, err = cli(import_dashboards.main, option, given)
+    assert (code, f"argument {option}: {given!r} must begin with http:// or https://\n" in err) == (2, True)
+
+
 def test_what_was_not_imported_is_told(server):
     broken = b"\n".join(line for line in NDJSON.splitlines() if b'"id": "cola-01_volume"' not in line[:30])
     with pytest.raises(import_dashboards.InputError, match="cola-01_volume"):
