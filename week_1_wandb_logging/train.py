@@ -76,6 +76,7 @@ def _train(arguments: argparse.Namespace, output: Path) -> dict:
     checkpoint = {"dirpath": output, "enable_version_counter": False, "save_on_train_epoch_end": True}
     trainer = pl.Trainer(
         max_epochs=settings["epochs"],
+        devices=1,
         gradient_clip_val=1.0,
         num_sanity_val_steps=0,
         logger=logger,

@@ -69,8 +69,8 @@ def check(cfg: Config) -> None:
 
     Raises:
         InputError: a key was added with `+`, a count or a rate is not above 0, a share is not between 0 and 1,
-            `source` or the strategy is unknown, this machine lacks the accelerator, or a batch cannot be shared evenly
-            by the processes.
+            `source` or the strategy is unknown, this machine lacks the accelerator or so many of it, or a batch cannot
+            be shared evenly by the processes.
     """
     try:
         OmegaConf.merge(Config, OmegaConf.to_container(cfg))  # Hydra itself lets `+key=value` through
@@ -87,6 +87,11 @@ def check(cfg: Config) -> None:
     here = ["auto", *(name for name, entry in AcceleratorRegistry.items() if entry["accelerator"].is_available())]
     if cfg.training.accelerator not in here:
         raise InputError(f"training.accelerator={cfg.training.accelerator}: this machine has {', '.join(here)}")
+    for card in here[1:] if cfg.training.accelerator == "auto" else [cfg.training.accelerator]:
+        number = AcceleratorRegistry[card]["accelerator"].auto_device_count()
+        if card != "cpu" and cfg.training.devices > number:
+            cure = "choose fewer, or training.accelerator=cpu"
+            raise InputError(f"training.devices={cfg.training.devices}: this machine has {number} for {card}: {cure}")
     if cfg.training.strategy not in ("auto", *StrategyRegistry):
         raise InputError(f"training.strategy={cfg.training.strategy}: choose auto, ddp or another of Lightning's")
     for key in SHARES:

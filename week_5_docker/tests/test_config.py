@@ -5,6 +5,7 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.accelerators import CUDAAccelerator
 
 import train as script
 from config import check
@@ -74,6 +75,16 @@ def test_a_batch_is_shared_evenly_or_refused():
     check(compose("training=ddp", "processing.batch_size=32"))
     with pytest.raises(InputError, match="batch_size=33 cannot be shared evenly by 2 processes"):
         check(compose("training=ddp", "processing.batch_size=33"))
+
+
+def test_more_processes_than_cards_are_refused_unless_processors_are_asked_for(monkeypatch):
+    monkeypatch.setattr(CUDAAccelerator, "is_available", lambda: True)
+    monkeypatch.setattr(CUDAAccelerator, "auto_device_count", lambda: 1)
+    check(compose("training=default"))
+    check(compose("training=ddp", "training.accelerator=cpu"))
+    for accelerator in ("auto", "cuda"):
+        with pytest.raises(InputError, match="training.devices=2: this machine has 1 for cuda: choose fewer, or"):
+            check(compose("training=ddp", f"training.accelerator={accelerator}"))
 
 
 @pytest.mark.parametrize(
