@@ -1,5 +1,6 @@
 """The Makefile, with stand-ins for Python: which version it takes, and where it may lie."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def course(tmp_path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of `make test`
+    return subprocess.run(["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
 
 
 def test_an_environment_in_a_path_with_a_space_is_used_and_kept(course):
