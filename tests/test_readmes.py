@@ -60,7 +60,10 @@ def test_a_readme_answers_its_questions_in_the_order_of_the_course():
 
 def test_numbers_may_differ_but_scores_only_a_little():
     assert same_shape("epoch 3/15  val/mcc 0.823  2.1 s", "epoch 3/15  val/mcc 0.791  14.9 s")
+    assert same_shape("MCC 0.731 -> 0.729, loss 0.002", "MCC 0.751 -> 0.755, loss -0.004")
     assert not same_shape("val/mcc 0.823", "val/mcc 0.123")
+    assert not same_shape("a change of 0.100", "a change of -0.100")
+    assert not same_shape("2026-11-24", "2026 11 24")
     assert not same_shape("best checkpoint", "last checkpoint")
 
 

@@ -32,7 +32,7 @@ BLOCK = re.compile(
     r"(?:\n*^ *```text\n(?P<output>.*?)^ *```\n)?",
     re.MULTILINE | re.DOTALL,
 )
-NUMBER = re.compile(r"\d[\d,.]*")
+NUMBER = re.compile(r"(?:(?<![\w.])-)?\d[\d,.]*")
 
 
 @dataclass
@@ -157,7 +157,7 @@ def same_shape(expected: str, actual: str, tolerance: float = SCORE_TOLERANCE) -
         return False
     pairs = zip(NUMBER.findall(expected), NUMBER.findall(actual), strict=True)
     scores = [
-        (float(a), float(b)) for a, b in pairs if re.fullmatch(r"[01]\.\d{3,}", a) and re.fullmatch(r"\d+\.\d+", b)
+        (float(a), float(b)) for a, b in pairs if re.fullmatch(r"-?[01]\.\d{3,}", a) and re.fullmatch(r"-?\d+\.\d+", b)
     ]
     return all(abs(a - b) <= tolerance for a, b in scores)
 
