@@ -67,14 +67,18 @@ def test_a_place_that_is_not_there_is_named(choice, message):
 
 
 def test_hub_without_a_network_ends_in_seconds_with_the_cure(command):
-    before = os.times()
-    run = command("train.py", *options(source="hub"))
-    after = os.times()
+    def processor_s(*arguments):  # a busy machine must not fail the test
+        before = os.times()
+        run = command("train.py", *arguments)
+        after = os.times()
+        return run, after.children_user + after.children_system - before.children_user - before.children_system
+
+    _, imports_s = processor_s("--help")
+    run, all_s = processor_s(*options(source="hub"))
     assert run.returncode == 2
     assert run.stderr.decode().rstrip().endswith(" ".join(options(source="bundled")))  # the cure can be typed as it is
     assert b"Traceback" not in run.stderr
-    computed_s = after.children_user + after.children_system - before.children_user - before.children_system
-    assert computed_s + HUB_TIMEOUT_S < 10  # a busy machine must not fail the test
+    assert all_s - imports_s + HUB_TIMEOUT_S < 6
 
 
 def test_provenance_pins_what_was_used(tmp_path):
