@@ -158,10 +158,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.runs < 1:
         raise InputError(f"--runs {arguments.runs}: give a number above 0")
-    try:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output {arguments.output}: {error.strerror}: give a folder") from None
+    arguments.output.mkdir(parents=True, exist_ok=True)
     results = measure(arguments.image, arguments.runs)
     (arguments.output / "cold_start.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     draw(results, arguments.output / "cold_start.png")

@@ -79,7 +79,7 @@ def test_bad_arguments_are_refused(cli, monkeypatch):
     for main, arguments, said in (
         (measure_cold_start.main, ("--runs", 0), "above 0"),
         (measure_cold_start.main, ("--runs", 1, "--image", "cola-lambda"), "docker not found"),
-        (measure_cold_start.main, ("--runs", 1, "--output", __file__), "File exists: give a folder"),
+        (measure_cold_start.main, ("--runs", 1, "--output", __file__), "cannot be used (File exists)"),
         (cost.main, ("--cold-share", 2), "from 0 to 1"),
     ):
         monkeypatch.setattr(measure_cold_start, "time_import", lambda statement: (1.0, 1.0))

@@ -124,7 +124,8 @@ def test_what_the_reference_holds(exported, small, cli, tmp_path):
     assert {len(found[test]) for test in TESTS} == {80}
     assert set(COLUMNS) < set(content)
     code, _, err = cli(reference.main, "--model", exported / "model.onnx", "--data", small, "--output", tmp_path)
-    assert (code, err) == (2, f"error: {tmp_path} cannot be written (Is a directory): choose another --output\n")
+    assert code == 2
+    assert err.startswith(f"error: {tmp_path} cannot be used (Is a directory): choose another path")
 
 
 def test_mcc_is_that_of_its_definition():
