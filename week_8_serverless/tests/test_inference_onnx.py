@@ -77,15 +77,21 @@ def test_no_training_library_is_imported(exported):
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "True set()\n"
 
 
-def test_the_first_answer_of_a_new_process_takes_less_than_half_a_second(command, exported):
-    """Of a processor: with files in the cache, what is more on the clock is the machine's other work."""
-    seconds, before = [], os.times()
+def processor_s(run) -> float:
+    """The least that one of five runs takes of a processor; on the clock, the machine's other work would count too."""
+    seconds = []
     for _ in range(5):
-        assert command("inference_onnx.py", "--model", exported / "model.onnx", GOOD).returncode == 0
+        before = os.times()
+        assert run().returncode == 0
         after = os.times()
         seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
-        before = after
-    assert min(seconds) < 0.5
+    return min(seconds)
+
+
+def test_a_new_process_answers_within_twice_the_time_of_its_imports(command, exported):
+    imports = [sys.executable, "-c", "import numpy, onnxruntime, tokenizers"]
+    answer = processor_s(lambda: command("inference_onnx.py", "--model", exported / "model.onnx", GOOD))
+    assert answer < 2 * processor_s(lambda: subprocess.run(imports))
 
 
 def test_many_threads_may_use_one_predictor(predictor):
