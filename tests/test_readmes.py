@@ -13,6 +13,7 @@ from filelock import FileLock
 from walk import NAME_FOR_GIT, ROOT, Block, copy_week, parse, refresh, run, same_shape
 
 WEEKS = sorted(ROOT.glob("week_*_*"))
+PORT = ":8000"  # whose lessons run one after the other
 
 
 @pytest.fixture
@@ -32,8 +33,14 @@ def environment(tmp_path) -> dict[str, str]:
     )
 
 
-@pytest.mark.own_way
-@pytest.mark.parametrize("week", WEEKS, ids=lambda path: path.name)
+def own_way(week: Path):
+    marks = [pytest.mark.own_way]
+    if PORT in (week / "README.md").read_text(encoding="utf-8"):
+        marks.append(pytest.mark.xdist_group(PORT))
+    return pytest.param(week, marks=marks, id=week.name)
+
+
+@pytest.mark.parametrize("week", map(own_way, WEEKS))
 def test_a_readme_does_what_it_says(week, tmp_path, environment):
     copy = tmp_path / week.name
     copy_week(week, copy)
@@ -41,7 +48,7 @@ def test_a_readme_does_what_it_says(week, tmp_path, environment):
     readme = (week / "README.md").read_text(encoding="utf-8")
     blocks = parse(readme)
     assert {"Set up", "Run it"} <= {block.section for block in blocks}
-    with FileLock(Path(tempfile.gettempdir(), "port-8000.lock")) if ":8000" in readme else nullcontext():
+    with FileLock(Path(tempfile.gettempdir(), "port-8000.lock")) if PORT in readme else nullcontext():
         outputs = run(blocks, copy, environment=environment)
     for block, output in zip(blocks, outputs, strict=True):
         refresh(block, output)
