@@ -9,6 +9,7 @@ for folder in ("tools", "images"):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / folder))
 
 
+@pytest.hookimpl(tryfirst=True)  # before the plugin looks for groups
 def pytest_collection_modifyitems(items):
     """With `--dist loadgroup`: a file's tests share its fixtures and one process, but each README goes its own way."""
     for item in items:

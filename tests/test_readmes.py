@@ -40,7 +40,7 @@ def own_way(week: Path):
     return pytest.param(week, marks=marks, id=week.name)
 
 
-@pytest.mark.parametrize("week", map(own_way, WEEKS))
+@pytest.mark.parametrize("week", [own_way(week) for week in WEEKS])
 def test_a_readme_does_what_it_says(week, tmp_path, environment):
     copy = tmp_path / week.name
     copy_week(week, copy)
@@ -52,6 +52,12 @@ def test_a_readme_does_what_it_says(week, tmp_path, environment):
         outputs = run(blocks, copy, environment=environment)
     for block, output in zip(blocks, outputs, strict=True):
         refresh(block, output)
+
+
+def test_what_shares_a_process_is_known_to_the_plugin_that_shares_out(request):
+    if not request.config.getoption("loadgroup", False):
+        pytest.skip("one process, or no groups")
+    assert request.node.nodeid.endswith(f"@{Path(__file__).name}")
 
 
 def test_a_readme_answers_its_questions_in_the_order_of_the_course():
