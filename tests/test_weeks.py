@@ -294,6 +294,8 @@ def test_ignored_files_do_not_count_and_new_ones_do(repo):
     repo.weeks("forward")
     assert not repo.file(1, "run.log").exists()
     repo.file(7, "run.log").write_text("noise")
+    repo.file(7, "reports").mkdir()
+    repo.file(7, "reports/metrics.json").write_text("of a run")
     repo.weeks("check")
     repo.file(7, "stray.txt").write_text("noise")
     assert "week_7_ecr/stray.txt: differs" in repo.weeks("check", code=1)

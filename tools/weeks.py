@@ -93,8 +93,9 @@ def ladder(tree: Tree) -> dict[int, Week]:
 
 
 def ladder_now(root: Path) -> dict[int, Week]:
-    """The weeks in the working tree: what git tracks, and what `git add .` would."""
-    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "week_*").stdout.split(b"\0")
+    """The weeks in the working tree: what git tracks, and what `git add .` would, but for the runs' reports."""
+    what = ("--cached", "--others", "--exclude-standard", "--exclude=reports/")
+    listed = git(root, "ls-files", "-z", *what, "week_*").stdout.split(b"\0")
     files = {path: root / path for path in sorted(os.fsdecode(path) for path in listed)}
     return ladder({path: read(file) for path, file in files.items() if file.is_symlink() or file.is_file()})
 
