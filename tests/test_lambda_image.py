@@ -86,7 +86,8 @@ def expected(week) -> list[dict]:
 @contextmanager
 def emulator(image: str, *options):
     """Run the image as Lambda does: as a user without rights, on a file system that it cannot write but for /tmp."""
-    name = docker("run", "--detach", "--publish", "127.0.0.1::8080", *options, image).strip()
+    name = f"{image}-run-{uuid.uuid4().hex[:8]}"
+    docker("run", "--detach", "--name", name, "--publish", "127.0.0.1::8080", *options, image)
     try:
         url = f"http://127.0.0.1:{docker('port', name, '8080').splitlines()[0].rsplit(':', 1)[1]}"
         give_up = time.monotonic() + 60

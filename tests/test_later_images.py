@@ -50,9 +50,9 @@ def events(log: str) -> list[dict]:
 @pytest.mark.parametrize("week", [6, 7, 8, 9], indirect=True)
 def test_the_service_is_built_and_judges(week, tag):
     build(week, tag)
-    port = free_port()
+    name, port = f"{tag}-run", free_port()
     locked = ("--read-only", "--cap-drop", "ALL")
-    name = docker("run", "--detach", "--publish", f"127.0.0.1:{port}:8000", *locked, tag).strip()
+    docker("run", "--detach", "--name", name, "--publish", f"127.0.0.1:{port}:8000", *locked, tag)
     try:
         assert first_answer(port)["status"] == "ok"
         (judgement,) = predict(port, [SENTENCE])
