@@ -141,7 +141,7 @@ def test_an_image_holds_neither_compiler_nor_pip_nor_torch(image):
 
 def test_it_starts_in_seconds_without_writing_and_turns_healthy(container, week):
     name, port, health, seconds = container
-    assert seconds < 6  # 1 s on an idle machine
+    assert seconds < 6  # below 3 on an idle machine
     assert health["status"] == "ok"
     assert health["provenance"]["source"] == "bundled"
     sentences = ["The boy is sitting on a bench.", "The boy are sitting on a bench."]
@@ -174,7 +174,7 @@ def test_sigterm_stops_it_in_seconds_with_a_clean_exit(container):
         time.sleep(0.1)
         started = time.perf_counter()
         docker("stop", name)
-        assert time.perf_counter() - started < 6  # 1.5 s on an idle machine; after 10, docker would kill it
+        assert time.perf_counter() - started < 6  # below 2 on an idle machine; after 10, docker kills it
     assert inspect(name, ".State.ExitCode") == 0
 
 

@@ -59,15 +59,16 @@ def test_a_readme_does_what_it_says(week, tmp_path, environment):
 
 def unignored(folder: Path) -> set[str]:
     """The files that `git add .` would take from a folder, but for what runs leave in reports/."""
-    git = ["git", f"--git-dir={tempfile.mkdtemp()}"]
-    subprocess.run([*git, "init", "--quiet"], check=True)
-    listed = [*git, "--work-tree=.", "ls-files", "--others", "--exclude-standard", "--exclude=reports/"]
-    return set(subprocess.check_output(listed, cwd=folder, text=True).splitlines())
+    with tempfile.TemporaryDirectory() as empty:
+        git = ["git", f"--git-dir={empty}"]
+        subprocess.run([*git, "init", "--quiet"], check=True)
+        listed = [*git, "--work-tree=.", "ls-files", "--others", "--exclude-standard", "--exclude=reports/"]
+        return set(subprocess.check_output(listed, cwd=folder, text=True).splitlines())
 
 
 def test_what_shares_a_process_is_known_to_the_plugin_that_shares_out(request):
-    if not request.config.getoption("loadgroup", False):
-        pytest.skip("one process, or no groups")
+    if "PYTEST_XDIST_WORKER" not in os.environ or not request.config.getoption("loadgroup"):
+        pytest.skip("needs -n 2 --dist loadgroup, as make test has it")
     assert request.node.nodeid.endswith(f"@{Path(__file__).name}")
 
 
