@@ -10,6 +10,7 @@ VENV ?= .venv
 WEEKS = $(sort $(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))
 WEEK ?= $(lastword $(WEEKS))
 PY = $(VENV)/bin/python
+SLOWEST = --durations=15 --durations-min=5
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .PHONY: help week-there demo test install lint ladder test-root test-weeks test-images site pictures clean
@@ -47,15 +48,15 @@ ladder: install
 
 test-root: install
 	@echo "== the tests of the whole: ladder, stand-ins, READMEs, workflows"
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not docker" -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not docker" -n 2 --dist loadgroup $(SLOWEST)
 
 test-weeks: install
 	@echo "== the tests of each week, in a copy outside the repository"
-	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new -- -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new -- -n 2 --dist loadfile $(SLOWEST)
 
 test-images: install
 	@echo "== the tests of the images, where a container engine answers"
-	$(PY) -m pytest -m docker
+	$(PY) -m pytest -m docker $(SLOWEST)
 
 site: install
 	@echo "== the site"
