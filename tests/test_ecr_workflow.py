@@ -1,4 +1,4 @@
-"""Week 7's workflow in a fork that has an account: moto for AWS's API, a real engine, a real registry for the image."""
+"""Week 7's workflow, then week 8's, in a fork with an account: moto for AWS's API, a real engine, a real registry."""
 
 import os
 import re
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Tried to parse .* not supported by moto"),
     pytest.mark.skipif(not answers(), reason="no Docker engine and registry answer"),
 ]
-WORKFLOW = ROOT / ".github" / "workflows" / "week_7_ecr.yaml"
+WORKFLOWS = ROOT / ".github" / "workflows"
 SHORT = 'overrides: "training.epochs=1 training.batches=0.01"'
 
 
@@ -40,7 +40,7 @@ def environment():
     server.stop()
 
 
-def test_model_and_image_are_published_and_the_model_is_not_trained_twice(environment, tmp_path):
+def test_model_and_images_are_published_and_the_model_is_trained_once(environment, tmp_path):
     command = [sys.executable, WEEK / "stack.py", "deploy", "--repository", "reader/mlops"]
     shown = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True).stdout
     variables = dict(line.split("=", 1) for line in shown.splitlines())
@@ -56,11 +56,12 @@ def test_model_and_image_are_published_and_the_model_is_not_trained_twice(enviro
             {"role-to-assume", "aws-region", "mask-aws-account-id"},
         )
     }
-    fork = Fork(tmp_path, {f"{WEEK.name}/params.yaml": lambda text: text.replace('overrides: ""', SHORT)})
+    weeks = ("week_7_ecr", "week_8_serverless")
+    fork = Fork(tmp_path, {f"{week}/params.yaml": lambda text: text.replace('overrides: ""', SHORT) for week in weeks})
     try:
-        run, again = (
+        ecr, serverless = (
             fork.run(
-                WORKFLOW,
+                WORKFLOWS / f"{week}.yaml",
                 fork.push(),
                 variables=variables,
                 secrets={"AWS_ROLE_ARN": role},
@@ -68,16 +69,19 @@ def test_model_and_image_are_published_and_the_model_is_not_trained_twice(enviro
                 actions=login,
                 engine=True,
             )
-            for _ in range(2)
+            for week in weeks
         )
-        assert not run.failures() + again.failures(), run.failures() + again.failures()
-        assert re.search(rf"Pushed `{repository}@sha256:[0-9a-f]{{64}}`", run.jobs["publish"].summary)
     finally:
-        for name in ("cola", *docker("images", "--quiet", f"{REGISTRY}/{repository}").split()):
+        for name in ("cola", "cola-lambda", *docker("images", "--quiet", f"{REGISTRY}/{repository}").split()):
             subprocess.run(["docker", "image", "rm", "--force", name], capture_output=True)
     assert (asked["role-to-assume"], asked["mask-aws-account-id"]) == (role, "true")
-    assert "python train.py" in run.jobs["publish"].output
-    assert "Stage 'train' is cached" in again.jobs["publish"].output
+    assert not ecr.failures(), ecr.failures()
+    publish, function = ecr.jobs["publish"], serverless.jobs["function"]
+    assert re.search(rf"Pushed `{repository}@sha256:[0-9a-f]{{64}}`", publish.summary)
+    assert "python train.py" in publish.output
+    assert "Stage 'train' is cached" in function.output
+    # The last step comes to its turn, and there is no function that it could bring the image to.
+    assert "deploy template.yaml first" in function.steps[-1].output, serverless.failures()
     keys = aws.client("s3", **endpoint).list_objects_v2(Bucket=variables["AWS_BUCKET"], Prefix="dvc/")["Contents"]
     assert len(keys) > 5
-    assert ACCOUNT not in run.jobs["publish"].output + run.jobs["publish"].summary
+    assert ACCOUNT not in publish.output + publish.summary + function.output + function.summary
