@@ -51,11 +51,8 @@ test-root: install
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not docker" -n 2 --dist loadgroup $(SLOWEST)
 
 test-weeks: install
-	@echo "== the tests of each week, in a copy outside the repository: two weeks at a time, each shown when it ends"
-	@$(MAKE) --jobs=2 --output-sync=target --keep-going $(WEEKS:%=test-week-%)
-
-test-week-%:
-	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new $* -- $(SLOWEST)
+	@echo "== the tests of each week, in a copy outside the repository"
+	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new -- -n 2 --dist loadfile $(SLOWEST)
 
 test-images: install
 	@echo "== the tests of the images, where a container engine answers"

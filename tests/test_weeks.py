@@ -451,7 +451,7 @@ def test_the_tests_of_each_week_run_outside_the_repository(repo):
     printed = repo.weeks("test", "2", "3", code=1)
     assert "1 passed" in printed
     assert printed.endswith("failed: week_3_dvc\n")
-    assert repo.weeks("test", "2", "3", "--", "-q", "-k", "not bad").endswith("weeks whose tests pass: 2\n")
+    assert repo.weeks("test", "2", "3", "--", "-q", "-k", "not bad").endswith("2 weeks: all tests pass\n")
 
 
 def test_what_stands_alike_in_the_week_before_is_not_tested_again(repo):

@@ -289,7 +289,7 @@ def test(weeks: list[tuple[Week, list[str]]], options: list[str]) -> int:
             write(folder, week.files | week.own)
             if subprocess.run([sys.executable, "-m", "pytest", *paths, *options], cwd=folder).returncode:
                 failed.append(week.name)
-    print(f"failed: {', '.join(failed)}" if failed else f"weeks whose tests pass: {len(weeks)}")
+    print(f"failed: {', '.join(failed)}" if failed else f"{len(weeks)} weeks: all tests pass")
     return int(bool(failed))
 
 
