@@ -475,6 +475,34 @@ def test_what_stands_alike_in_the_week_before_is_not_tested_again(repo):
     }
 
 
+def test_a_changed_fixture_concerns_the_tests_that_name_it(repo):
+    for number in range(10):
+        repo.file(number, "tests").mkdir()
+        for name, used in (("direct", "corpus"), ("through", "model"), ("other", "folder"), ("helped", "")):
+            text = "import helper\n" * (name == "helped") + f"def test_it({used}):\n    pass\n"
+            repo.file(number, f"tests/test_{name}.py").write_text(text)
+        repo.file(number, "tests/helper.py").write_text("def start(model):\n    pass\n")
+        always = number // 5
+        repo.file(number, "tests/conftest.py").write_text(
+            f"import pytest\n\n\n@pytest.fixture(autouse=True)\ndef always():\n    return {always}\n\n\n"
+            + "".join(
+                f"@pytest.fixture\ndef {name}({needs}):\n    return {value}\n\n\n"
+                for name, needs, value in (("corpus", "", number // 2), ("model", "corpus", 0), ("folder", "", 0))
+            )
+        )
+    printed = repo.weeks("test", "--new", "--", "-q").splitlines()
+    ran = {line.split()[1][:6]: {path[11:-3] for path in line.split()[2:]} for line in printed if line[:2] == "=="}
+    named = {"direct", "through", "helped"}
+    assert ran == {
+        "week_0": {""},
+        "week_2": named,
+        "week_4": named,
+        "week_5": {*named, "other"},
+        "week_6": named,
+        "week_8": named,
+    }
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -257,9 +257,9 @@ def forward(root: Path, weeks: dict[int, Week], start: int, since: str) -> int:
     return 0
 
 
-def reach(files: Tree, start: str) -> set[str]:
-    """The file itself, and what it imports, or names with an extension or as a quoted folder, and what those reach."""
-    seen, todo = set(), {start}
+def reach(files: Tree, *starts: str) -> set[str]:
+    """The files themselves, what they import, or name with an extension or as a quoted folder, and what those reach."""
+    seen, todo = set(), set(starts)
     while todo:
         seen.add(path := todo.pop())
         content = b"" if b"\0" in files[path][1] else files[path][1]
@@ -272,12 +272,37 @@ def reach(files: Tree, start: str) -> set[str]:
     return seen
 
 
+def with_named_fixtures(files: Tree, test: str) -> Tree:
+    """The files, their conftest.py without the fixtures that neither the test nor what it reaches in tests/ names."""
+    path = "tests/conftest.py"
+    try:
+        nodes = ast.parse(files[path][1]).body if test in files else []
+    except (KeyError, SyntaxError, ValueError):
+        nodes = []  # the week's own tests say it better
+    if not nodes:
+        return files
+    others = {name: file for name, file in files.items() if name != path}
+    decorators = {node: " ".join(map(ast.unparse, getattr(node, "decorator_list", []))) for node in nodes}
+    left = {node.name: node for node, text in decorators.items() if "fixture" in text and "autouse" not in text}
+    kept = [node for node in nodes if node not in left.values()]
+    named = b"\n".join(files[reached][1] for reached in reach(others, test) if reached.startswith("tests/"))
+    while left:
+        words = set(re.findall(r"\w+", named.decode(errors="replace") + ast.unparse(ast.Module(kept, []))))
+        if not (more := [left.pop(name) for name in words & left.keys()]):
+            break
+        kept += more
+    return others | {path: ("", ast.unparse(ast.Module(sorted(kept, key=nodes.index), [])).encode())}
+
+
 def new_tests(before: Week, week: Week) -> list[str]:
     """The test files of a week that reach a file which the week before has not, or has otherwise."""
-    frame = ("tests/conftest.py", "pytest.ini")
-    tests = [path for path in week.files if re.fullmatch(r"tests/test_\w+\.py", path)]
-    return [path for path in tests if any(before.files.get(reached) != week.files[reached] for start in (path, *frame)
-                                          if start in week.files for reached in reach(week.files, start))]
+    new = []
+    for path in [path for path in week.files if re.fullmatch(r"tests/test_\w+\.py", path)]:
+        then, now = (with_named_fixtures(files, path) for files in (before.files, week.files))
+        frame = {path, "tests/conftest.py", "pytest.ini"} & now.keys()
+        if any(then.get(reached) != now[reached] for reached in reach(now, *frame)):
+            new.append(path)
+    return new
 
 
 def test(weeks: list[tuple[Week, list[str]]], options: list[str]) -> int:

@@ -7,10 +7,8 @@ import sys
 from pathlib import Path
 
 import hydra
-import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 WEEK = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(WEEK))
@@ -128,6 +126,9 @@ def balanced(checkpoint, small, tmp_path_factory) -> Path:
 
     So little training may end in one answer to everything, on which any two models agree.
     """
+    import numpy as np
+    import torch
+
     from inference import ColaPredictor
 
     logits = ColaPredictor(checkpoint).logits(pd.read_csv(small / "validation.csv")["sentence"].tolist())
