@@ -1,5 +1,5 @@
-# make demo           install, then run a week's main job on the bundled stand-ins; WEEK=1 walks another week
-# make test           install, then run everything that is tested
+# make demo           install, then run the main commands of week 0 and of the last week; WEEK=3 runs those of week 3
+# make test           install, then run everything that is tested; WEEK=3 tests week 3 alone
 # make site           install, then build the site of the course into site/
 # make pictures       install, then draw images/ anew, and take pictures of a run; needs some packages of Debian:
 #                     apt-get install chromium fonts-lato graphviz
@@ -7,52 +7,57 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WEEKS = $(sort $(foreach w,$(wildcard week_*),$(firstword $(subst _, ,$(w:week_%=%)))))
-WEEK ?= $(lastword $(WEEKS))
 PY = $(VENV)/bin/python
-SLOWEST = --durations=15 --durations-min=5
+SLOWEST = --durations=8 --durations-min=5
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
-.PHONY: help week-there demo test install lint ladder test-root test-weeks test-images site pictures clean
+.PHONY: help demo test install lint ladder test-root test-weeks test-images site pictures clean
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
 
-week-there:
-	@$(if $(week)$(filter $(WEEKS),$(MAKECMDGOALS)),echo "error: which week? Write make demo WEEK=0" >&2; exit 2)
-	@$(if $(and $(filter 1,$(words $(WEEK))),$(filter $(WEEKS),$(WEEK))),,\
-		echo "error: there is no week $$WEEK here: WEEK is one of $(WEEKS)" >&2; exit 2)
+demo: install
+	$(PY) tools/walk.py $(or $(WEEK),0 9)
 
-demo: week-there install
-	$(PY) tools/walk.py $(WEEK)
-
-test: install lint ladder test-root test-weeks test-images
+ifdef WEEK
+test: install
+	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test $(WEEK)
+else
+test: install lint ladder test-weeks test-root test-images
+endif
 
 install: $(VENV)/.installed
 
+# The AWS CLI has an environment of its own, as its botocore is not that of constraints.txt.
+AWS = '\#!/bin/sh\nexec "%s/aws-cli/bin/python" -E -m awscli "$$@"\n'
+
 $(VENV)/.installed: requirements.txt constraints.txt $(wildcard week_*/requirements.txt)
-	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -c '$(FITS)' || \
+	@$(PYTHON) -c '$(FITS)' || \
 		{ echo "error: Python 3.11 to 3.13 is needed: name one, as in make demo PYTHON=python3.12" >&2; exit 2; }
 	@echo "== installing into $(VENV) (a few minutes the first time)"
-	@$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PYTHON) -m venv $(VENV)/aws-cli
+	$(VENV)/aws-cli/bin/python -m pip install --quiet --disable-pip-version-check awscli
+	printf $(AWS) "$$PWD/$(VENV)" > $(VENV)/bin/aws && chmod +x $(VENV)/bin/aws
 	@touch $@
 
 lint: install
 	@echo "== lint"
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 
 ladder: install
 	@echo "== the ladder of weeks"
 	$(PY) tools/weeks.py check
 
-test-root: install
-	@echo "== the tests of the whole: ladder, stand-ins, READMEs, workflows"
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not docker" -n 2 --dist loadgroup $(SLOWEST)
-
 test-weeks: install
 	@echo "== the tests of each week, in a copy outside the repository"
-	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new -- -n 2 --dist loadfile $(SLOWEST)
+	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new --jobs 2 -- $(SLOWEST)
+
+test-root: install
+	@echo "== the tests of the whole: ladder, stand-ins, READMEs, workflows"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not docker" -n 2 --dist worksteal $(SLOWEST)
 
 test-images: install
 	@echo "== the tests of the images, where a container engine answers"

@@ -1,5 +1,7 @@
-"""Make the modules of tools/ and images/ importable; share the tests out to processes."""
+"""Make the modules of tools/ and images/ importable; a model for the tests of images."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,10 +10,15 @@ import pytest
 for folder in ("tools", "images"):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / folder))
 
+from walk import copy_week, find_week  # noqa: E402  it is found now
 
-@pytest.hookimpl(tryfirst=True)  # before the plugin looks for groups
-def pytest_collection_modifyitems(items):
-    """With `--dist loadgroup`: a file's tests share its fixtures and one process, but each README goes its own way."""
-    for item in items:
-        if not item.get_closest_marker("own_way"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory) -> Path:
+    """The folder of a small model, such as any week's image can hold: trained and exported in the last week."""
+    week = tmp_path_factory.mktemp("models") / "week"
+    copy_week(find_week("9"), week)
+    environment = os.environ | {"WANDB_MODE": "disabled", "OMP_NUM_THREADS": "1"}
+    for command in (["train.py", "training=debug"], ["convert_model_to_onnx.py"]):
+        subprocess.run([sys.executable, *command], cwd=week, env=environment, check=True, capture_output=True)
+    return week / "models"

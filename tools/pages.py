@@ -3,128 +3,43 @@
     make site                          builds site/, to be opened with: python -m http.server --directory site
 
 Nothing is written twice. Each README is a page as it is, but for its links: those to other READMEs lead to their pages,
-those to other files of the repository to pages that show them. Each lesson.diff is a page that shows the two weeks side
-by side, in colours; on a telephone, the old lines above the new ones.
+those to other files of the repository to pages that show them. What a week changes in files that were there before is
+a page of its own, the two weeks side by side.
 """
 
 import os
 import posixpath
 import re
+from difflib import HtmlDiff
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from pygments import highlight
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import TextLexer, get_lexer_for_filename
-from pygments.util import ClassNotFound
 
-from weeks import Week, ladder_now
+from weeks import Week, covers, weeks_now
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = (".png", ".jpeg", ".jpg", ".gif", ".svg")
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)(#[^)\s]*)?(?=\))")
 BADGE = re.compile(r"\[?!\[[^\]]*\]\((https?:|\.\./\.\./)[^)]*\)(\]\([^)]*\))?[ \n]?")  # a picture on another host
-SHOWN_LINES, SHOWN_COLUMNS = 2000, 500  # of a file; more is data, which nobody reads in two columns
 
 
-class Change(NamedTuple):
-    """What a lesson does to one file."""
-
-    path: str
-    verb: str  # new, deleted, changed
-    added: int  # lines
-    removed: int
-    hunks: list[tuple[int, int, list[str]]] | None  # first line before, first line after, lines; None: not a text
-
-    @property
-    def anchor(self) -> str:
-        return re.sub(r"\W+", "-", self.path).strip("-")
+def anchor(path: str) -> str:
+    return re.sub(r"\W+", "-", path).strip("-")
 
 
-def changes(lesson: str) -> list[Change]:
-    """The files of a lesson.diff, as `tools/weeks.py record` writes it."""
-    found = []
-    for part in re.split(r"(?m)^diff --git ", lesson)[1:]:
-        path = re.match(r'"?a/(.+?)"? "?b/', part)[1]
-        verb = next((verb for verb in ("new", "deleted") if f"\n{verb} file mode" in part), "changed")
-        hunks = []
-        for old, new, lines in re.findall(r"(?ms)^@@ -(\d+)[\d,]* \+(\d+)[\d,]* @@[^\n]*\n(.*?)(?=^@@ |\Z)", part):
-            hunks.append((int(old), int(new), [line for line in lines.split("\n")[:-1] if line[:1] != "\\"]))
-        marks = [line[:1] for _, _, lines in hunks for line in lines]
-        text = None if "\nGIT binary patch\n" in part else hunks
-        found.append(Change(path, verb, marks.count("+"), marks.count("-"), text))
-    return found
+def changed_files(week: Week) -> list[str]:
+    """What a lesson changes in the week before, in the order of its lesson.diff."""
+    return re.findall(r"(?m)^diff --git a/.+ b/(.+)$", week.text("lesson.diff").decode())
 
 
-def coloured(path: str, text: str) -> list[str]:
-    """A file's lines as HTML, by Pygments, whose classes the theme colours."""
-    try:
-        lexer = get_lexer_for_filename(path, stripnl=False)
-    except ClassNotFound:
-        lexer = TextLexer(stripnl=False)
-    return highlight(text, lexer, HtmlFormatter(nowrap=True)).split("\n")
-
-
-def side_by_side(change: Change, before: str, after: str) -> str:
-    """A change as HTML: runs of lines that are equal, and runs that differ, the old ones left of the new ones."""
-    texts = {"-": before.split("\n"), "+": after.split("\n")}
-    lines = {"-": coloured(change.path, before), "+": coloured(change.path, after)}
-
-    def column(side: str, numbers: list[int], sign: str) -> str:
-        cells = []
-        for number in numbers:
-            text, line = texts[side][number - 1], lines[side][number - 1]
-            indent = len(text) - len(text.lstrip(" "))  # the rest of a line that is broken begins there
-            style = f' style="--in:{indent}"' if indent else ""
-            cells.append(f'<span data-line="{number}"{style}>{line or " "}</span>')
-        return f'<pre class="{sign}">{"".join(cells)}</pre>'
-
-    rows = []
-    for old, new, marked in change.hunks:
-        rows.append('<div class="gap"></div>' if rows else "")
-        for same, run in runs([line[:1] for line in marked]):
-            olds = list(range(old, old + sum(mark != "+" for mark in run)))
-            news = list(range(new, new + sum(mark != "-" for mark in run)))
-            old, new = old + len(olds), new + len(news)
-            columns = (column("-", olds, "same" if same else "old"), column("+", news, "same" if same else "new"))
-            rows.append(f'<div class="{"equal" if same else "differ"}">{"".join(columns)}</div>')
-    return f'<div class="difference highlight {change.verb}">{"".join(rows)}</div>'
-
-
-def runs(marks: list[str]) -> list[tuple[bool, list[str]]]:
-    """The marks of a hunk (space, +, -) in runs: (are the lines equal?, its marks)."""
-    parts = re.findall(r" +|[+-]+", "".join(marks))
-    return [(part[0] == " ", list(part)) for part in parts]
-
-
-def lesson_page(before: Week, week: Week) -> tuple[str, list[str]]:
-    """The Markdown of a week's difference to the week before, with places for the HTML, and the HTML."""
-    taught = changes(week.text("lesson.diff").decode())
-    markdown = [
-        f"---\ntitle: 'Week {week.number}: the difference to week {before.number}'\nhide: [navigation]\n---\n",
-        f"# Week {week.number}: the difference to week {before.number}\n",
-        f"{len(taught)} files, +{sum(c.added for c in taught):,} -{sum(c.removed for c in taught):,} lines. ",
-        "[Back to the lesson](index.md), which says why.\n",
-    ]
-    html = []
-    for change in taught:
-        old, new = (tree.get(change.path, ("", b""))[1] for tree in (before.files, week.files))
-        heading = f"## `{change.path}` {{ #{change.anchor} }}"
-        markdown.append(f"\n{heading}\n\n{change.verb}, +{change.added:,} -{change.removed:,}\n")
-        if change.hunks is None:
-            shown = f"![{change.path}]({change.path})" if change.path.endswith(PICTURES) and new else "not a text"
-            markdown.append(f"\n{shown}\n")
-        elif len(new.splitlines()) > SHOWN_LINES or max(map(len, new.splitlines()), default=0) > SHOWN_COLUMNS:
-            markdown.append(f"\ndata, too long to read here: `{week.name}/{change.path}`\n")
-        else:
-            markdown.append(f'\n<div data-change="{len(html)}"></div>\n')
-            html.append(side_by_side(change, old.decode(), new.decode()))
-    return "".join(markdown), html
+def side_by_side(before: bytes, after: bytes) -> str:
+    """Two versions of a file as an HTML table: the lines that differ, and three around them."""
+    texts = (content.decode().splitlines() for content in (before, after))
+    return HtmlDiff(tabsize=4, wrapcolumn=90).make_table(*texts, context=True, numlines=3)
 
 
 def as_page(markdown: str) -> str:
@@ -137,50 +52,50 @@ def as_page(markdown: str) -> str:
     return "\n".join(lines)
 
 
-def linked_table(markdown: str, taught: list[Change]) -> str:
-    """A README whose table under "What changed" leads to the differences."""
+def linked_table(markdown: str, week: Week, changed: list[str]) -> str:
+    """A README whose table under "What changed" leads to what changed, and to the files that are new."""
 
     def link(match: re.Match) -> str:
         name = match[1]
-        change = next((c for c in taught if c.path == name or (name[-1] == "/" and c.path.startswith(name))), None)
-        return f"[`{name}`](difference.md#{change.anchor})" if change else match[0]
-
-    def row(match: re.Match) -> str:
-        return re.sub(r"`([^`]+)`", link, match[0])
+        if path := next((path for path in changed if covers(name, path)), None):
+            return f"[`{name}`](difference.md#{anchor(path)})"
+        return f"[`{name}`]({name})" if name in week.files and name.endswith((".py", ".yaml", ".yml")) else match[0]
 
     def section(match: re.Match) -> str:
-        more = "\n\n[The difference to the week before, side by side](difference.md)\n"
-        return re.sub(r"(?m)^\|[^|\n]*\|", row, match[0].rstrip()) + more + "\n"
+        table = re.sub(r"(?m)^\|[^|\n]*\|", lambda row: re.sub(r"`([^`]+)`", link, row[0]), match[0].rstrip())
+        return table + "\n\n[What changed in these files, side by side](difference.md)\n\n"
 
-    return re.sub(r"(?ms)^## What changed *$.*?(?=^## |\Z)", section, markdown) if taught else markdown
+    return re.sub(r"(?ms)^## What changed *$.*?(?=^## |\Z)", section, markdown)
 
 
 class Site:
     """Everything that the site consists of: Markdown by its path, HTML of lessons, and files that are copied."""
 
     def __init__(self):
-        weeks = ladder_now(ROOT)
-        self.places = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md"}  # file -> page
-        self.places |= {f"{week.name}/README.md": f"{week.name}/index.md" for week in weeks.values()}
-        self.menu = [{"The course": "index.md"}]
+        weeks = weeks_now()
+        self.places = {name: name.replace("README.md", "index.md") for name in ("README.md", "CONTRIBUTING.md")}
+        self.places |= {f"{week.name}/README.md": f"{week.name}/index.md" for week in weeks}
+        self.menu: list[dict] = [{"The course": "index.md"}]
         self.pages: dict[str, str] = {}
         self.differences: dict[str, list[str]] = {}
         self.copied: set[str] = set()
-        for before, week in pairwise([None, *weeks.values()]):
+        for before, week in pairwise([None, *weeks]):
             readme = week.text("README.md").decode()
-            entries, taught = [f"{week.name}/index.md"], []
+            entries = [f"{week.name}/index.md"]
             if before:
+                changed = changed_files(week)
+                readme_page = linked_table(readme, week, changed)
                 page = f"{week.name}/difference.md"
-                taught = changes(week.text("lesson.diff").decode())
-                self.pages[page], self.differences[page] = lesson_page(before, week)
-                pictures = {c.path for c in taught if c.path.endswith(PICTURES) and c.path in week.files}
-                self.copied |= {f"{week.name}/{path}" for path in pictures}
+                title = f"# Week {week.number}: what changes in the files of week {before.number}\n\n"
+                parts = [f'## `{p}` {{ #{anchor(p)} }}\n\n<div id="{n}"></div>\n' for n, p in enumerate(changed)]
+                self.pages[page] = "---\nhide: [navigation]\n---\n" + title + "\n".join(parts)
+                self.differences[page] = [side_by_side(before.files[p][1], week.files[p][1]) for p in changed]
                 entries.append({f"Difference to week {before.number}": page})
-            self.add(f"{week.name}/README.md", linked_table(readme, taught))
+            self.add(f"{week.name}/README.md", readme_page if before else readme)
             self.menu.append({readme.split("\n", 1)[0].removeprefix("# "): entries})
         for name in ("README.md", "CONTRIBUTING.md"):
             self.add(name, (ROOT / name).read_text(encoding="utf-8"))
-        self.menu.append({"Contributing": "contributing.md"})
+        self.menu.append({"Contributing": "CONTRIBUTING.md"})
 
     def add(self, source: str, markdown: str) -> None:
         """Make a page of a README, and of what it links to."""
@@ -234,5 +149,5 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_post_page(output: str, page: Page, **_) -> str:
     """The differences, in their places; so late that they are not in the index of the search, which is for prose."""
-    differences = SITE.differences.get(page.file.src_uri, [])
-    return re.sub(r'<div data-change="(\d+)"></div>', lambda match: differences[int(match[1])], output)
+    tables = SITE.differences.get(page.file.src_uri, [])
+    return re.sub(r'<div id="(\d+)"></div>', lambda match: tables[int(match[1])], output)

@@ -1,6 +1,6 @@
 """Walk through a week's README: run its commands, and hold what they print against the output it shows.
 
-    python tools/walk.py 2                      run the commands of section "Run it" (`make demo`)
+    python tools/walk.py 0 9                    run the commands of section "Run it" of two weeks (`make demo`)
     python tools/walk.py 2 --section all        run every command block of the README
     python tools/walk.py 2 --section all --update     and write the numbers of this run into the README
 
@@ -24,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCORE_TOLERANCE = 0.15
+RESULTS = ("reports/roc.png", "reports/dashboard/index.html", "models")  # what a reader may want to see first
 MARK = re.compile(r"@@walk (block|command) (\d+)\n")  # in a script's output: what starts there
 NAME_FOR_GIT = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
                 for what, value in (("NAME", "Reader"), ("EMAIL", "reader@example.org"))}  # fmt: skip
@@ -187,36 +188,42 @@ def refresh(block: Block, actual: str, tolerance: float = SCORE_TOLERANCE) -> st
     return "".join(f"{line}\n" for line in lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("week")
-    parser.add_argument("--section", default="Run it", help='"all", or a heading (default: "%(default)s")')
-    parser.add_argument("--update", action="store_true", help="write this run's numbers into the README")
-    arguments = parser.parse_args()
-    week = find_week(arguments.week)
+def walk(week: Path, section: str, update: bool) -> None:
+    """Run a section of a README, and hold what it prints against what it shows."""
     folder = ROOT / "demo" / week.name
     shutil.rmtree(folder, ignore_errors=True)
     copy_week(week, folder)
     readme = (week / "README.md").read_text(encoding="utf-8")
-    blocks = [b for b in parse(readme) if arguments.section in ("all", b.section)]
+    blocks = [block for block in parse(readme) if section in ("all", block.section)]
     environment = NAME_FOR_GIT | os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    print(f"the commands of {week.name}/README.md, section {arguments.section!r}, in demo/{week.name}")
+    print(f"\n== the commands of {week.name}/README.md, section {section!r}, in demo/{week.name}")
     started = time.perf_counter()
     try:
         outputs = run(blocks, folder, echo=True, environment=environment)
         for block, output in zip(blocks, outputs, strict=True):
-            refreshed = refresh(block, output, float("inf") if arguments.update else SCORE_TOLERANCE)
-            if arguments.update and block.output:
+            refreshed = refresh(block, output, float("inf") if update else SCORE_TOLERANCE)
+            if update and block.output:
                 readme = readme.replace(block.output, refreshed)
     except LookupError as missing:
         sys.exit(f"error: {week.name}/README.md shows a line that was not printed: {missing}")
     except RuntimeError as error:
         sys.exit(f"error: {error}")
-    if arguments.update:
+    if update:
         (week / "README.md").write_text(readme, encoding="utf-8")
-    results = ("models", "reports", "reports/dashboard/index.html", "multirun", "logs", "loop")
-    print(f"\ndone in {time.perf_counter() - started:.0f} s; the results are in")
-    print("".join(f"  demo/{week.name}/{name}\n" for name in results if (folder / name).exists()), end="")
+    print(f"\n{week.name} is done, in {time.perf_counter() - started:.0f} s. Open next:")
+    for name in (f"{week.name}/README.md", *(f"demo/{week.name}/{result}" for result in RESULTS)):
+        if (ROOT / name).exists():
+            print(f"  {name}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weeks", metavar="week", nargs="+")
+    parser.add_argument("--section", default="Run it", help='"all", or a heading (default: "%(default)s")')
+    parser.add_argument("--update", action="store_true", help="write this run's numbers into the README")
+    arguments = parser.parse_args()
+    for week in [find_week(number) for number in arguments.weeks]:
+        walk(week, arguments.section, arguments.update)
 
 
 if __name__ == "__main__":

@@ -1,356 +1,270 @@
 """The ladder: week N is week N-1 plus its lesson, and this tool keeps it so.
 
-    python tools/weeks.py diff 4            what week 4 teaches, with +/- counts
+    python tools/weeks.py check             is every difference taught, named and inside its week?
+    python tools/weeks.py diff 4            what week 4 changes in files that were there before
+    python tools/weeks.py record 4          accept a changed lesson: write it to week 4's lesson.diff
     python tools/weeks.py forward           carry what changed since HEAD up through the later weeks
-    python tools/weeks.py check             is every difference taught, explained and inside its week?
-    python tools/weeks.py record 4          accept a changed lesson: rewrite the lesson.diff of week 4
     python tools/weeks.py test 3 4 -- -q    run the tests of weeks 3 and 4 from copies outside the repository
-    python tools/weeks.py test --new        of all weeks, without repeating what stands alike in the week before
+    python tools/weeks.py test --new        of all weeks, those that are new or changed there; in the last week all
 
-Copies of one program drift apart unless a machine compares them. So each week records its difference from the week
-before in lesson.diff, a patch of all but README.md and lesson.diff, which are each week's own. To mend something: edit
-the first week that is wrong -> forward -> check -> record. (To mend the same lines again before a commit: `git add -A`
-after the first forward, then edit, and `forward --since $(git write-tree)`.)
-Exit codes: 0 all is well; 1 the ladder does not hold, or a conflict, or a failing test; 2 wrong usage.
+Copies of one program drift apart unless a machine compares them. So lesson.diff records what a week changes in files
+of the week before, and the table under "What changed" in its README names them, and those that are new or removed.
+README.md, GO_REAL.md and lesson.diff are each week's own. To mend something: edit the first week that is wrong, then
+forward, check and, where a lesson was meant to change, record. Exit code 1: the ladder does not hold, a conflict is
+left, or a test fails.
 """
+
 import argparse
-import ast
 import io
 import os
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+ROOT = Path(__file__).resolve().parent.parent
 RUN = "python tools/weeks.py"
+OWN = ("README.md", "GO_REAL.md", "lesson.diff")
+TEST = re.compile(r"tests/test_\w+\.py")
+CURES = f"""  a fix?    edit the first week that has the mistake, then: {RUN} forward
+  a lesson? name it in the week's README.md, then:          {RUN} record"""
 MARKER = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
-PARSER = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-DIFF = ["-c", "core.quotePath=false", "diff", "--no-index", "--no-prefix", "--no-renames", "--binary", "--unified=3",
-        "--inter-hunk-context=0", "--diff-algorithm=myers", "--indent-heuristic", "a", "b"]
-# Git as a tool on temporary folders: deaf to the user's settings, and to a repository around them, inside which
-# `git apply` would exit 0 and apply nothing.
-TEMP = Path(gettempdir()).resolve()
-TOOL = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {
-    "GIT_CEILING_DIRECTORIES": f"{TEMP}{os.pathsep}{TEMP.parent}", "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1", "XDG_CONFIG_HOME": os.devnull, "LC_ALL": "C"}
-File = tuple[str, bytes]  # git's mode (100644, 100755: executable, 120000: symbolic link) and the content
-Tree = dict[str, File]  # path -> file
+LEADS_OUT = re.compile(rb" *(?:from|import) +(\.\.|(?:week_\d+_\w+|tools|benchmarks)\b)")
+# Git as a tool on temporary folders, deaf to the user's settings.
+ALONE = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CEILING_DIRECTORIES": "/"}
+File = tuple[int, bytes]  # git's mode (0o100644; 0o100755: executable; 0o120000: symbolic link) and the content
 
 
 class Week(NamedTuple):
     """A folder of the course."""
+
     number: int
     name: str
-    files: Tree  # what lessons are about
-    own: Tree  # README.md and lesson.diff
+    files: dict[str, File]  # by path; what lessons are about
+    own: dict[str, File]
 
     def text(self, path: str) -> bytes:
-        """The content of README.md or lesson.diff; nothing where it is missing."""
-        return self.own.get(path, ("", b""))[1]
+        """The content of one of its own files; nothing where it is missing."""
+        return self.own.get(path, (0, b""))[1]
+
+    def table(self) -> list[str]:
+        """The names in the table under "What changed", in their order."""
+        section = re.search(r"(?ms)^## What changed *$(.*?)(?=^## |\Z)", self.text("README.md").decode())
+        cells = re.findall(r"(?m)^\|([^|\n]*)\|", section[1] if section else "")  # the first of each row
+        return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
 
 
-def git(folder: Path | str, *args: str, stdin: bytes = b"", env: dict[str, str] | None = None):
-    """Run git; without env on the repository, where the user's own safe.directory and ignore rules must hold."""
-    done = subprocess.run(["git", *args], cwd=folder, input=stdin, capture_output=True, env=env)
-    if done.returncode and not env:
-        PARSER.exit(2, f"weeks.py: {done.stderr.decode(errors='replace').splitlines()[0]}\n")
-    return done
+def git(*args: str, folder: Path | str = ROOT, stdin: bytes = b"", check: bool = True) -> subprocess.CompletedProcess:
+    own = {} if folder == ROOT else {"env": ALONE, "stderr": subprocess.DEVNULL}
+    return subprocess.run(["git", *args], cwd=folder, input=stdin, stdout=subprocess.PIPE, check=check, **own)
 
 
 def read(path: Path) -> File:
-    """The file at path."""
     if path.is_symlink():
-        return "120000", os.fsencode(os.readlink(path))
-    return "100755" if path.stat().st_mode & 0o100 else "100644", path.read_bytes()
+        return 0o120000, os.fsencode(os.readlink(path))
+    return 0o100755 if path.stat().st_mode & 0o100 else 0o100644, path.read_bytes()
 
 
-def write(folder: Path | str, files: Tree) -> None:
-    """Write files below a folder."""
-    Path(folder).mkdir(exist_ok=True)
+def write(folder: Path | str, files: dict[str, File]) -> None:
     for path, (mode, content) in files.items():
         target = Path(folder, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
         target.write_bytes(content)
-        target.chmod(int(mode[-3:], 8) or 0o644)  # a link becomes a plain file; check speaks of it
+        target.chmod(mode & 0o777 or 0o644)
 
 
-def ladder(tree: Tree) -> dict[int, Week]:
-    """The weeks in a tree, by their numbers and in their order."""
-    weeks: dict[int, Week] = {}
-    for path, file in tree.items():
+def ladder(files: dict[str, File]) -> list[Week]:
+    """The weeks among the files of a repository."""
+    weeks: dict[str, Week] = {}
+    for path, file in files.items():
         if match := re.fullmatch(r"(week_(\d+)_[^/]+)/(.+)", path):
-            week = weeks.setdefault(int(match[2]), Week(int(match[2]), match[1], {}, {}))
-            if week.name != match[1]:
-                PARSER.exit(2, f"weeks.py: two folders claim to be week {match[2]}: {week.name} and {match[1]}\n")
-            (week.own if match[3] in ("README.md", "lesson.diff") else week.files)[match[3]] = file
-    return dict(sorted(weeks.items()))
+            week = weeks.setdefault(match[1], Week(int(match[2]), match[1], {}, {}))
+            (week.own if match[3] in OWN else week.files)[match[3]] = file
+    return sorted(weeks.values())
 
 
-def ladder_now(root: Path) -> dict[int, Week]:
+def weeks_now() -> list[Week]:
     """The weeks in the working tree: what git tracks, and what `git add .` would, but for the runs' reports."""
-    what = ("--cached", "--others", "--exclude-standard", "--exclude=reports/")
-    listed = git(root, "ls-files", "-z", *what, "week_*").stdout.split(b"\0")
-    files = {path: root / path for path in sorted(os.fsdecode(path) for path in listed)}
-    return ladder({path: read(file) for path, file in files.items() if file.is_symlink() or file.is_file()})
+    what = ("--cached", "--others", "--exclude-standard", "--exclude=reports/", "week_*")
+    paths = sorted(set(filter(None, git("ls-files", "-z", *what).stdout.decode().split("\0"))))
+    return ladder({path: read(ROOT / path) for path in paths if os.path.lexists(ROOT / path)})
 
 
-def ladder_at(root: Path, revision: str) -> dict[int, Week]:
+def weeks_at(revision: str) -> list[Week]:
     """The weeks as committed."""
-    listed = re.findall(r"(\d+) blob (\w+)\t([^\0]+)", os.fsdecode(git(root, "ls-tree", "-rz", revision).stdout))
-    asked = "".join(f"{blob}\n" for _, blob, _ in listed).encode()
-    blobs = io.BytesIO(git(root, "cat-file", "--batch", stdin=asked).stdout)  # "<id> blob <size>\n<content>\n" each
-    return ladder({path: (mode, blobs.read(int(blobs.readline().split()[2]) + 1)[:-1]) for mode, _, path in listed})
+    with tarfile.open(fileobj=io.BytesIO(git("archive", revision).stdout)) as archive:
+        files = [file for file in archive if file.isreg()]
+        modes = {True: 0o100755, False: 0o100644}
+        return ladder({f.name: (modes[bool(f.mode & 0o100)], archive.extractfile(f).read()) for f in files})
 
 
 def difference(before: Week, week: Week) -> bytes:
-    """The patch that makes one week of the other, without what depends on git's version."""
+    """The patch of the files that both weeks have, in the order of the README's table."""
+    both = [path for path in before.files.keys() & week.files if before.files[path] != week.files[path]]
     with TemporaryDirectory() as folder:
-        write(f"{folder}/a", before.files)
-        write(f"{folder}/b", week.files)
-        patch = git(folder, *DIFF, env=TOOL).stdout
-    # Of an added file --no-index says "b/x b/x", of a deleted one "a/x a/x"; git apply wants "a/x b/x".
-    patch = re.sub(rb'(?m)^diff --git ("?)[ab]/(.*) "?[ab]/\2$', rb"diff --git \1a/\2 \1b/\2", patch)
-    return re.sub(rb"(?m)^index .*\n(?!GIT binary patch)", b"", patch)
+        for side, files in (("a", before.files), ("b", week.files)):
+            Path(folder, side).mkdir()
+            write(f"{folder}/{side}", {path: files[path] for path in both})
+        options = ("--no-index", "--no-prefix", "--binary", "--diff-algorithm=myers", "--indent-heuristic")
+        patch = git("diff", *options, "a", "b", folder=folder, check=False).stdout
+    patch = re.sub(rb"(?m)^index .*\n(?!GIT binary patch)", b"", patch)
+    names = week.table()
+
+    def place(part: bytes) -> int:
+        path = part.split(b"\n", 1)[0].decode().rpartition(" b/")[2]
+        return next((i for i, name in enumerate(names) if covers(name, path)), len(names))
+
+    return b"".join(sorted(re.split(rb"(?m)^(?=diff --git )", patch), key=place))
 
 
-def essence(patch: bytes) -> list[bytes]:
-    """What a lesson says: headers and +/- lines. Context may change, and the content of a file that it deletes."""
-    patch = re.sub(rb"(?m)(^deleted file mode .*\n)(?:^[-+@\\].*\n)*", rb"\1", patch)
-    return [line for line in patch.split(b"\n") if line[:1] not in b" @"]
+def covers(name: str, path: str) -> bool:
+    """Whether a name of the table stands for a file: it is the file, or a folder above it."""
+    return path == name or (name.endswith("/") and path.startswith(name))
 
 
 def untaught(before: Week, week: Week) -> Iterator[str]:
-    """Invariant 1: the week before + lesson.diff = the week, byte for byte and mode for mode."""
-    cures = (f"  a fix?    edit the first week that has the mistake, then: {RUN} forward\n"
-             f"  a lesson? explain it in {week.name}/README.md, then:      {RUN} record {week.number}")
-    lesson = week.text("lesson.diff")
-    if not lesson and week.files != before.files:
-        yield f"{week.name}/lesson.diff: missing or empty, but the week differs from {before.name}.\n{cures}"
-        return
+    """Rule 1: the files that both weeks have are those of the week before with lesson.diff applied."""
     with TemporaryDirectory() as folder:
         write(folder, before.files)
-        # --reject applies what it can, so that only the files at fault are listed; the rest is left in *.rej
-        done = git(folder, "apply", "--reject", "--whitespace=nowarn", stdin=lesson, env=TOOL)
-        made = {path.relative_to(folder).as_posix(): read(path) for path in Path(folder).rglob("*")
-                if not path.is_dir() and path.suffix != ".rej"}
-    if done.returncode and lesson:  # git calls an empty patch an error
-        yield f"{week.name}/lesson.diff: does not apply to {before.name}.\n{cures}"
-    for path in sorted(path for path in made | week.files if made.get(path) != week.files.get(path)):
-        yield f"{week.name}/{path}: differs from {before.name}/{path} in a way lesson.diff does not teach.\n{cures}"
+        if lesson := week.text("lesson.diff"):
+            git("apply", "--reject", "--whitespace=nowarn", "-", folder=folder, stdin=lesson, check=False)
+        for path in sorted(before.files.keys() & week.files):
+            if read(Path(folder, path)) != week.files[path]:
+                yield f"{week.name}/{path}: lesson.diff does not make it of {before.name}'s.\n{CURES} {week.number}"
 
 
-def unexplained(week: Week) -> Iterator[str]:
-    """Invariant 2: the table under "## What changed" in README.md names exactly the files of lesson.diff."""
-    readme, lesson = (os.fsdecode(week.text(name)) for name in ("README.md", "lesson.diff"))
-    taught = set(re.findall(r'(?m)^diff --git "?a/(.+?)"? "?b/\1"?$', lesson))
-    section = re.search(r"(?ms)^## What changed *$(.*?)(?=^## |\Z)", readme)
-    cells = re.findall(r"(?m)^\|([^|\n]*)\|", section[1] if section else "")  # the first of each row
-    covers = {name: {path for path in taught if path == name or (name[-1] == "/" and path.startswith(name))}
-              for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
-    table = f'{week.name}/README.md: the table under "## What changed"'
-    for path in sorted(taught.difference(*covers.values())):
-        yield f"{table} lacks `{path}`, which lesson.diff changes.\n  add a row that says what changed in it and why"
-    for name in sorted(name for name in covers if not covers[name]):
-        yield (f"{table} names `{name}`, which lesson.diff does not change.\n"
-               f"  take it out of the table; or if it is lesson.diff that lags: {RUN} record {week.number}")
+def unnamed(before: Week, week: Week) -> Iterator[str]:
+    """Rule 2: the table names exactly the files that are new, changed or removed."""
+    table, names = f'{week.name}/README.md: the table under "What changed"', week.table()
+    touched = [p for p in sorted(before.files | week.files) if before.files.get(p) != week.files.get(p)]
+    for path in touched:
+        if not any(covers(name, path) for name in names):
+            yield f"{table} lacks `{path}`.\n  add a row that says what became of it"
+    for name in names:
+        if not any(covers(name, path) for path in touched):
+            yield f"{table} names `{name}`, which is as it was in {before.name}.\n  take it out of the table"
 
 
 def astray(week: Week) -> Iterator[str]:
-    """Invariant 3: plain files, no conflict markers, no paths or imports that lead out of the week."""
-    out = "leads out of the week.\n  a week works wherever it is copied: keep what it needs inside"
-    for path, (mode, content) in {**week.files, "README.md": ("", week.text("README.md"))}.items():
+    """Rule 3: plain files, without conflict markers, paths or imports that lead out of the week."""
+    for path, (mode, content) in (week.files | week.own).items():
         where, depth = f"{week.name}/{path}", path.count("/")
-        if mode == "120000":
+        if mode == 0o120000:
             yield f"{where}: a symbolic link.\n  a week is plain files: put a copy in its place"
-        if path == "README.md":  # may link to its neighbours
-            content = re.sub(rb"\]\(\.\./[^)\n]*\)", b"", content)
-        for number, line in enumerate(content.split(b"\n") if b"\0" not in content else (), 1):
+        for number, line in enumerate(content.split(b"\n") if b"\0" not in content else (), start=1):
             if MARKER.match(line):
                 yield f"{where}:{number}: conflict marker.\n  resolve it, then: {RUN} forward --from {week.number}"
-            if any(len(up) > 3 * depth for up in re.findall(rb"(?<!\.)(?:\.\./)+", line)):
-                yield f"{where}:{number}: a ../ path {out}"
-        for number, name in imports(content) if path.endswith(".py") else ():
-            if name.startswith("." * (depth + 2)) or re.match(r"(week_\d+_\w+|tools|benchmarks)\b", name):
-                yield f"{where}:{number}: the import of {name} {out}"
+            climbs = any(len(up) > 3 * depth for up in re.findall(rb"(?<!\.)(?:\.\./)+", line))
+            if (path not in OWN and climbs) or (path.endswith(".py") and LEADS_OUT.match(line)):
+                yield f"{where}:{number}: leads out of the week.\n  keep what it needs inside"
 
 
-@cache  # the same file stands in many weeks
-def imports(source: bytes) -> list[tuple[int, str]]:
-    """Line and name of every import in a Python file."""
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError):
-        return []  # the week's own tests say it better
-    return [(node.lineno, alias.name) for node in nodes if isinstance(node, ast.Import) for alias in node.names] + [
-        (node.lineno, "." * node.level + (node.module or "")) for node in nodes if isinstance(node, ast.ImportFrom)]
-
-
-def check(weeks: dict[int, Week]) -> int:
-    """Print every failure of the ladder, with its cure."""
-    failures = [text for pair in pairwise(weeks.values()) for text in (*untaught(*pair), *unexplained(pair[1]))]
-    failures += [text for week in weeks.values() for text in astray(week)]
+def check(weeks: list[Week]) -> int:
+    failures = [text for pair in pairwise(weeks) for text in (*untaught(*pair), *unnamed(*pair))]
+    failures += [text for week in weeks for text in astray(week)]
     print("\n".join(failures) or f"{len(weeks)} weeks: the ladder holds")
     return int(bool(failures))
 
 
-def merge(base: File, ours: File, theirs: File, names: list[str]) -> tuple[File, str]:
-    """Three-way merge of a file that both sides changed: the result, and a word on it."""
-    sides = {"1": ours, "2": base, "3": theirs}
+def merge(base: File, ours: File, theirs: File) -> tuple[File, bool]:
+    """Three-way merge of a file that both sides changed, and whether a conflict is left; a binary file is ours."""
     with TemporaryDirectory() as folder:
-        write(folder, {side: ("100644", content) for side, (_, content) in sides.items()})
-        done = git(folder, "merge-file", "-p", *(f"-L{name}" for name in names), *sides, env=TOOL)
-    if done.returncode == 255:
-        return ours, f"conflict: a binary file, and {names[2]} changed too; copy the one to keep"
-    mode = theirs[0] if ours[0] == base[0] else ours[0]
-    return (mode, done.stdout), "conflict: see the markers in it" if done.returncode else "merged"
+        write(folder, {"this week": ours, "before": base, "the change": theirs})
+        done = git("merge-file", "-p", "this week", "before", "the change", folder=folder, check=False)
+    content = done.stdout if done.returncode < 128 else ours[1]
+    return (theirs[0] if ours[0] == base[0] else ours[0], content), done.returncode != 0
 
 
-def carry(root: Path, base: Week, here: Week, there: Week) -> bool:
+def carry(base: Week, here: Week, there: Week) -> bool:
     """Take what changed between base and here, the same week, into the week there; True if a conflict is left."""
     stuck = False
     for path in sorted(base.files | here.files):
-        old, ours, new = (week.files.get(path) for week in (base, there, here))
-        name, word = f"{there.name}/{path}", "carried"
-        if new in (old, ours):
+        old, new, ours = (week.files.get(path) for week in (base, here, there))
+        if new in (old, ours) or (old and ours is None):  # nothing to carry, or nowhere
             continue
-        if ours is None and old:
-            new, word = None, f"{there.name} removed this file; the change stops here"
-        elif new is None and ours != old:
-            new, word = ours, f"conflict: {here.name} deleted this file, {there.name} has its own; delete it or keep it"
-        elif ours != old:
-            new, word = merge(old or ("", b""), ours, new, [name, f"{here.name}/{path} before", f"{here.name}/{path}"])
-        print(f"{name}: {word}")
-        stuck |= word.startswith("conflict")
+        conflict = False
+        if ours != old:
+            new, conflict = merge(old or (0, b""), ours, new) if new else (ours, True)  # deleted below, changed here
+        print(f"{there.name}/{path}: {'CONFLICT' if conflict else 'carried'}")
+        stuck |= conflict
         there.files.pop(path, None)
-        (root / name).unlink(missing_ok=True)
+        (ROOT / there.name / path).unlink(missing_ok=True)
         if new:
             there.files[path] = new
-            write(root / there.name, {path: new})
+            write(ROOT / there.name, {path: new})
     return stuck
 
 
-def forward(root: Path, weeks: dict[int, Week], start: int, since: str) -> int:
-    """Carry what changed in each week since a revision into the next, up to the first conflict; refresh the lessons."""
-    then = ladder_now(root) | ladder_at(root, since)  # a week that the revision lacks has not changed
-    for before, week in pairwise(weeks.values()):
-        stop = [each for each in (before, week) if any(MARKER.search(text) for _, text in each.files.values())]
-        if not stop and before.number >= start and carry(root, then[before.number], before, week):
+def forward(weeks: list[Week], start: int, since: str) -> int:
+    """Carry what changed in each week since a revision into the next, up to the first conflict."""
+    then = {week.number: week for week in weeks_now()} | {week.number: week for week in weeks_at(since)}
+    for before, week in pairwise(weeks):
+        stop = [w for w in (before, week) if any(MARKER.search(text) for _, text in w.files.values())]
+        if not stop and before.number >= start and carry(then[before.number], before, week):
             stop = [week]
         if stop:
-            again = f"{RUN} forward --from {stop[0].number}" + (f" --since {since}" if since != "HEAD" else "")
-            print(f"stopped at {stop[0].name}: resolve the conflicts, then: {again}")
+            print(f"stopped at {stop[0].name}: resolve it, then: {RUN} forward --from {stop[0].number} --since {since}")
             return 1
         patch, lesson = difference(before, week), week.text("lesson.diff")
-        if essence(patch) != essence(lesson):
-            print(f"{week.name}: its lesson has changed; the +/- lines are no longer those of lesson.diff.\n"
-                  f"  explain it in {week.name}/README.md, then: {RUN} record {week.number}")
-        elif patch != lesson:
-            print(f"{week.name}/lesson.diff: refreshed; its +/- lines are the same")
-            write(root / week.name, {"lesson.diff": ("100644", patch)})
-    print(f"forward is done; next: {RUN} check")
+        if re.findall(rb"(?m)^[-+].*", patch) == re.findall(rb"(?m)^[-+].*", lesson):  # only what stands around changed
+            write(ROOT / week.name, {"lesson.diff": (0o100644, patch)})
+    print(f"forward is done; next: {RUN} check, and {RUN} record N where a lesson has changed")
     return 0
 
 
-def reach(files: Tree, *starts: str) -> set[str]:
-    """The files themselves, what they import, or name with an extension or as a quoted folder, and what those reach."""
-    seen, todo = set(), set(starts)
-    while todo:
-        seen.add(path := todo.pop())
-        content = b"" if b"\0" in files[path][1] else files[path][1]
-        named = {name.encode() + b".py" for _, name in imports(content)} if path.endswith(".py") else set()
-        named |= set(re.findall(rb"[\w-]+\.\w+|(?<=[\"'])[\w-]+(?=[\"'/])", content))
-        for other in files.keys() - seen - {"requirements.txt"}:  # one set of versions holds in all weeks
-            top, name = other.partition("/")[0], other.rpartition("/")[2]
-            if ("." in name and name.encode() in named) or (top not in (other, "tests") and top.encode() in named):
-                todo.add(other)
-    return seen
+def test(weeks: list[Week], chosen: list[int], new: bool, jobs: int, options: list[str]) -> int:
+    """Rule 4: the tests of each week pass from a copy outside the repository."""
 
-
-def with_named_fixtures(files: Tree, test: str) -> Tree:
-    """The files, their conftest.py without the fixtures that neither the test nor what it reaches in tests/ names."""
-    path = "tests/conftest.py"
-    try:
-        nodes = ast.parse(files[path][1]).body if test in files else []
-    except (KeyError, SyntaxError, ValueError):
-        nodes = []  # the week's own tests say it better
-    if not nodes:
-        return files
-    others = {name: file for name, file in files.items() if name != path}
-    decorators = {node: " ".join(map(ast.unparse, getattr(node, "decorator_list", []))) for node in nodes}
-    left = {node.name: node for node, text in decorators.items() if "fixture" in text and "autouse" not in text}
-    kept = [node for node in nodes if node not in left.values()]
-    named = b"\n".join(files[reached][1] for reached in reach(others, test) if reached.startswith("tests/"))
-    while left:
-        words = set(re.findall(r"\w+", named.decode(errors="replace") + ast.unparse(ast.Module(kept, []))))
-        if not (more := [left.pop(name) for name in words & left.keys()]):
-            break
-        kept += more
-    return others | {path: ("", ast.unparse(ast.Module(sorted(kept, key=nodes.index), [])).encode())}
-
-
-def new_tests(before: Week, week: Week) -> list[str]:
-    """The test files of a week that reach a file which the week before has not, or has otherwise."""
-    new = []
-    for path in [path for path in week.files if re.fullmatch(r"tests/test_\w+\.py", path)]:
-        then, now = (with_named_fixtures(files, path) for files in (before.files, week.files))
-        frame = {path, "tests/conftest.py", "pytest.ini"} & now.keys()
-        if any(then.get(reached) != now[reached] for reached in reach(now, *frame)):
-            new.append(path)
-    return new
-
-
-def test(weeks: list[tuple[Week, list[str]]], options: list[str]) -> int:
-    """Invariant 4: the tests of each week, or the test files named, pass from a copy outside the repository."""
-    failed = []
-    for week, paths in weeks:
-        print(f"== {week.name}", *paths, flush=True)
+    def run(number: int) -> bool:
+        week, paths = weeks[number], sorted(path for path in weeks[number].files if TEST.fullmatch(path))
+        if new and 0 < number < len(weeks) - 1:
+            paths = [path for path in paths if weeks[number - 1].files.get(path) != week.files[path]]
         with TemporaryDirectory() as folder:
             write(folder, week.files | week.own)
-            if subprocess.run([sys.executable, "-m", "pytest", *paths, *options], cwd=folder).returncode:
-                failed.append(week.name)
-    print(f"failed: {', '.join(failed)}" if failed else f"{len(weeks)} weeks: all tests pass")
-    return int(bool(failed))
+            command = [sys.executable, "-m", "pytest", *paths, *options]
+            done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        print(f"== {week.name} {' '.join(paths)}\n{done.stdout}", flush=True)
+        return done.returncode == 0
+
+    with ThreadPoolExecutor(jobs) as pool:
+        passed = list(pool.map(run, chosen))
+    print(
+        "\n".join(f"week {number}: {'passed' if ok else 'FAILED'}" for number, ok in zip(chosen, passed, strict=True))
+    )
+    return int(not all(passed))
 
 
 def main() -> int:
-    """The command line."""
-    commands = PARSER.add_subparsers(dest="command", required=True)
-    commands.add_parser("check").set_defaults(weeks=[])
-    for command, many in (("diff", 1), ("record", "+"), ("test", "*")):
-        commands.add_parser(command).add_argument("weeks", metavar="N", type=int, nargs=many)
-    commands.choices["test"].add_argument("--new", action="store_true")
-    options = commands.add_parser("forward")
-    options.add_argument("--from", dest="weeks", metavar="N", type=int, nargs=1, default=[])
-    options.add_argument("--since", metavar="REV", default="HEAD")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["check", "diff", "record", "forward", "test"])
+    parser.add_argument("weeks", metavar="N", type=int, nargs="*")
+    parser.add_argument("--from", dest="start", metavar="N", type=int, default=0)
+    parser.add_argument("--since", metavar="REV", default="HEAD")
+    parser.add_argument("--new", action="store_true")
+    parser.add_argument("--jobs", metavar="N", type=int, default=1, help="weeks that are tested at the same time")
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
-    args = PARSER.parse_args(sys.argv[1:cut])
-    root = Path(os.fsdecode(git(".", "rev-parse", "--show-toplevel").stdout[:-1]))
-    weeks = ladder_now(root)
-    lessons = {week.number: (before, week) for before, week in pairwise(weeks.values())}
-    known = lessons if args.command in ("diff", "record") else weeks
-    for number in set(args.weeks).difference(known):
-        PARSER.exit(2, f"weeks.py: no week {number} to {args.command}; there are: {', '.join(map(str, known))}\n")
+    args, weeks = parser.parse_args(sys.argv[1:cut]), weeks_now()
+    if not set(args.weeks) <= {week.number for week in weeks}:
+        parser.error(f"there is no such week: {args.weeks}")
     if args.command == "check":
         return check(weeks)
     if args.command == "forward":
-        return forward(root, weeks, *(args.weeks or [0]), args.since)
+        return forward(weeks, args.start, args.since)
     if args.command == "test":
-        chosen = [(weeks[number], new_tests(*lessons[number]) if args.new and number in lessons else ["tests"])
-                  for number in args.weeks or weeks]
-        return test([(week, paths) for week, paths in chosen if paths], sys.argv[cut + 1:])
-    for before, week in (lessons[number] for number in args.weeks):
-        patch = difference(before, week)
-        counts = git(TEMP, "apply", "--numstat", stdin=patch, env=TOOL).stdout
-        counts = f"{before.name} -> {week.name}\n".encode() + re.sub(rb"(?m)^(.+)\t(.+)\t", rb"  +\1 -\2 ", counts)
-        sys.stdout.buffer.write(counts + (patch if args.command == "diff" else b""))
-        if args.command == "record":
-            write(root / week.name, {"lesson.diff": ("100644", patch)})
+        last_first = [week.number for week in reversed(weeks)]  # it takes longest
+        return test(weeks, args.weeks or last_first, args.new, args.jobs, sys.argv[cut + 1 :])
+    for number in args.weeks:
+        patch = difference(weeks[number - 1], weeks[number])
+        if args.command == "diff":
+            sys.stdout.buffer.write(patch)
+        else:
+            write(ROOT / weeks[number].name, {"lesson.diff": (0o100644, patch)})
     return 0
 
 
