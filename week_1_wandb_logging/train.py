@@ -1,203 +1,151 @@
 """Train the classifier, keep its best checkpoint, and say how good it is.
 
-python train.py                     # CoLA and ELECTRA-small from the Hub, or the bundled stand-ins offline
-python train.py --source bundled    # the stand-ins: half a minute, no network
+python train.py                     # the bundled stand-ins: a minute, no network
+python train.py --source hub        # CoLA and ELECTRA-small
 python train.py --resume            # go on with a run that was interrupted
 """
 
 import argparse
-import contextlib
-import shlex
+import logging
 import sys
+import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-import wandb
-from filelock import FileLock, Timeout
-from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import WandbLogger
 
-from callbacks import AtomicCheckpointIO, EpochReport
 from data import DataModule
-from errors import InputError, friendly_errors
-from evaluate import evaluate, held_out_groups, table
-from inference import ColaPredictor
-from model import ColaModel, has_weights
-from report import write_report
-from sources import resolve
-from tracking import log_checkpoint, log_report, start_run
+from evaluate import evaluate, judge, table
+from model import ColaModel
+from report import History, write_report
+from sources import encoder_of, has_weights
+from tracking import log_checkpoint, log_report, open_run
 
-# A pretrained encoder needs little and careful training; an untrained one needs more of both.
-FINE_TUNING = {"epochs": 5, "learning_rate": 1e-4}
-FROM_SCRATCH = {"epochs": 6, "learning_rate": 1e-3}
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore", ".*LeafSpec|Checkpoint directory|.*does not have many workers")  # all is as meant
 
 
-def train(arguments: argparse.Namespace) -> dict:
-    """Train as told and return what `evaluate` says of the best checkpoint."""
-    output = make_folder(arguments.output)
-    try:
-        with FileLock(output / ".lock", timeout=0):
-            return _train(arguments, output)
-    except Timeout:
-        raise InputError(f"another run is training into {output}: wait for it, or choose --output DIR") from None
-    finally:
-        wandb.finish(exit_code=1 if sys.exc_info()[0] else 0)  # a run that broke off is marked so
-
-
-def _train(arguments: argparse.Namespace, output: Path) -> dict:
-    pl.seed_everything(arguments.seed, verbose=False)
-    sources = resolve(arguments.source, arguments.data, arguments.model)
-    data = DataModule(sources, arguments.batch_size, arguments.max_length)
-    defaults = FINE_TUNING if has_weights(sources.model) else FROM_SCRATCH
-    settings = defaults | {name: value for name, value in vars(arguments).items() if value is not None}
-    provenance = sources.provenance() | {"settings": recorded(settings)}
-    best, last = output / "best-checkpoint.ckpt", output / "last.ckpt"
-    run_id = check_same_run(last, provenance) if arguments.resume else None
-    held_out_groups(sources.data, data.corpus)  # what does not fit there is better known now than after the training
-    reports = make_folder(arguments.reports)
-    logger = start_run(sources.provenance() | recorded(settings), run_id)
-    provenance["wandb_run"] = logger.experiment.id
-    model = ColaModel.from_pretrained(
-        sources.model,
-        data.tokenizer.to_str(),
-        learning_rate=settings["learning_rate"],
-        seed=settings["seed"],
-        provenance=provenance,
-    )
-    parameters = sum(p.numel() for p in model.parameters())
-    plural = "" if settings["epochs"] == 1 else "s"
-    print(
-        f"training {provenance['model']} ({parameters / 1e6:.1f} M parameters) on "
-        f"{len(data.corpus['train']):,} sentences, {settings['epochs']} epoch{plural}",
-        file=sys.stderr,
-    )
-
-    report = EpochReport()
-    checkpoint = {"dirpath": output, "enable_version_counter": False, "save_on_train_epoch_end": True}
-    trainer = pl.Trainer(
-        max_epochs=settings["epochs"],
-        devices=1,
-        gradient_clip_val=1.0,
-        num_sanity_val_steps=0,
-        logger=logger,
-        log_every_n_steps=10,
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
-        plugins=[AtomicCheckpointIO()],
-        callbacks=[
-            EarlyStopping("val/mcc", mode="max", patience=settings["patience"], check_on_train_epoch_end=True),
-            ModelCheckpoint(filename=best.stem, monitor="val/mcc", mode="max", save_weights_only=True, **checkpoint),
-            ModelCheckpoint(filename=last.stem, **checkpoint),
-            LearningRateMonitor(),
-            report,
-        ],
-    )
-    with contextlib.redirect_stdout(sys.stderr):  # where Lightning draws its progress bar
-        fit(trainer, model, data, last, arguments.resume)
-    rows = data.corpus["validation"]
-    scores = ColaPredictor(best).scores(rows["sentence"].tolist())
-    results = evaluate(scores, data.corpus, sources.data)
-    write_report(reports, results, scores, rows, provenance, report.history)
-    log_report(logger, results, scores, rows)
-    log_checkpoint(logger, best, provenance)
-    last.unlink(missing_ok=True)
+def run(args: argparse.Namespace) -> dict[str, dict]:
+    """Train, measure, and report to W&B and into a folder; returns what `evaluate` does."""
+    provenance, last = recorded(args), Path(args.output, "last.ckpt")
+    run_id = check_same_run(last, provenance) if args.resume else None
+    with open_run(provenance, run_id) as wandb_run:
+        history = History()
+        checkpoint = train(args, provenance | {"wandb_run": wandb_run.id}, WandbLogger(experiment=wandb_run), history)
+        judged = judge(checkpoint, args.source)
+        results = evaluate(judged, args.source)
+        write_report(Path(args.reports), results, judged, history.rows)
+        log_report(wandb_run, results, judged)
+        log_checkpoint(wandb_run, checkpoint, provenance)
     return results
 
 
-def fit(trainer: pl.Trainer, model: ColaModel, data: DataModule, last: Path, resume: bool) -> None:
-    """Run the training; on Ctrl-C, raise `KeyboardInterrupt` with the way to go on."""
+def train(args: argparse.Namespace, provenance: dict, logger: WandbLogger, history: History) -> Path:
+    """Train as told; returns the best checkpoint."""
+    pl.seed_everything(args.seed, verbose=False)
+    encoder, rate = provenance["encoder"], provenance["learning_rate"]
+    if encoder == "bundled":
+        torch.set_num_threads(1)  # several would spend their time waiting for each other on so small a model
+        if args.source == "hub":
+            print("the bundled encoder knows no English: on CoLA its MCC is 0", file=sys.stderr)
+    data = DataModule(args.source, encoder, args.batch_size, args.max_length, args.seed)
+    tokenizer = data.tokenizer.backend_tokenizer.to_str()
+    model = ColaModel.from_pretrained(
+        encoder, tokenizer=tokenizer, learning_rate=rate, seed=args.seed, provenance=provenance
+    )
+    check_length(model, len(data.tokenizer), args.max_length)
+    last = Path(args.output, "last.ckpt")
+    if not args.resume:
+        last.unlink(missing_ok=True)  # it is another run's
+
+    saved = {"dirpath": args.output, "enable_version_counter": False, "save_on_train_epoch_end": True}
+    best = ModelCheckpoint(filename="best-checkpoint", monitor="val/mcc", mode="max", save_weights_only=True, **saved)
+    trainer = pl.Trainer(
+        max_epochs=args.epochs,
+        callbacks=[
+            best,
+            ModelCheckpoint(filename="last", **saved),  # after every epoch: what --resume goes on from
+            EarlyStopping("val/mcc", mode="max", patience=args.patience),
+            LearningRateMonitor(),
+            TQDMProgressBar(refresh_rate=20, leave=True),
+            history,
+        ],
+        gradient_clip_val=1.0,
+        reload_dataloaders_every_n_epochs=1,  # each epoch has its own order
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        logger=logger,
+        log_every_n_steps=10,
+    )
     try:
-        trainer.fit(model, data, ckpt_path=last if resume else None, weights_only=True)
-    except SystemExit:  # Lightning's answer to Ctrl-C
-        if not resume and trainer.current_epoch == 0:  # a last.ckpt, if there is one, is an earlier run's
-            advice = "no epoch was saved yet, nothing to keep; start again without --resume"
-        else:
-            advice = f"go on with: python train.py {shlex.join(sys.argv[1:] + ['--resume'] * (not resume))}"
-        raise KeyboardInterrupt(advice) from None
+        with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
+            trainer.fit(model, data, ckpt_path=last if args.resume else None, weights_only=True)
+    except SystemExit as stop:
+        if isinstance(stop.code, str):
+            raise
+        advice = "go on with the same command and --resume" if last.exists() else "no epoch was saved yet"
+        sys.exit(f"stopped: {advice}")  # by Ctrl-C, to which Lightning exits without a word
+    last.unlink(missing_ok=True)  # a finished run has nothing to resume
+    return Path(best.best_model_path or sys.exit("not one epoch was trained"))
 
 
-def recorded(settings: dict) -> dict:
-    """The settings that shape a model, without those that only say where things are."""
-    names = ("epochs", "batch_size", "learning_rate", "max_length", "patience", "seed")
-    return {name: settings[name] for name in names}
+def recorded(args: argparse.Namespace) -> dict:
+    """The settings that shape the model; the checkpoint holds them as its provenance."""
+    elsewhere = ("model", "output", "reports", "resume")
+    settings = {name: value for name, value in vars(args).items() if name not in elsewhere}
+    settings["encoder"] = args.model or encoder_of(args.source)
+    if args.learning_rate is None:
+        settings["learning_rate"] = 1e-4 if has_weights(settings["encoder"]) else 1e-3
+    return settings
 
 
-def check_same_run(last: Path, now: dict) -> str:
-    """Refuse to continue a run under other settings, on other data or with another encoder; return its W&B id."""
-    if not last.is_file():
-        raise InputError(f"{last} not found: there is no interrupted run to resume; leave out --resume")
+def check_length(model: ColaModel, vocabulary: int, max_length: int) -> None:
+    """A sentence of the greatest length must fit: RoBERTa, for one, has fewer positions than it says."""
+    ids = torch.full((1, max_length), vocabulary - 1)  # (1, T)
     try:
-        before = torch.load(last, map_location="cpu", weights_only=True)["hyper_parameters"]["provenance"]
-        before = before | before.pop("settings")
-    except PermissionError as error:
-        raise InputError(f"{last} cannot be read: check its permissions") from error
-    except Exception as error:
-        raise InputError(f"{last} is damaged: delete it and train without --resume") from error
-    now = now | now["settings"]
-    for name in sorted(now.keys() - {"settings", "git_revision"}):
-        if before.get(name) != now[name]:
-            raise InputError(f"{last} was trained with {name} {before.get(name)}, not {now[name]}: leave out --resume")
-    return before.get("wandb_run")
+        with torch.no_grad():
+            model(ids, torch.ones_like(ids))
+    except (IndexError, RuntimeError):
+        sys.exit(
+            f"the encoder cannot read {max_length} tokens, or not its tokenizer's: choose a smaller maximum length"
+        )
 
 
-def make_folder(path: str | Path) -> Path:
-    """Make a folder, and those above it, or raise `InputError`."""
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"the folder {path} cannot be made ({error.strerror}): choose another") from error
-    return Path(path)
-
-
-def positive(number: type):
-    """An argparse type: a number above 0."""
-
-    def parse(text: str) -> float:
-        value = number(text)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is not above 0")
-        return value
-
-    parse.__name__ = f"positive {number.__name__}"  # what argparse calls it in its messages
-    return parse
-
-
-def seed(text: str) -> int:
-    """An argparse type: what NumPy takes as a seed."""
-    if not 0 <= int(text) < 2**32:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {2**32 - 1}")
-    return int(text)
+def check_same_run(last: Path, provenance: dict) -> str:
+    """A run goes on as it was begun, or not at all; returns its id in W&B."""
+    if not last.exists():
+        sys.exit(f"{last} not found: there is nothing to resume")
+    before = torch.load(last, weights_only=True)["hyper_parameters"]["provenance"]
+    run_id = before.pop("wandb_run")
+    if before != provenance:
+        sys.exit(f"{last} is of another run: {before}, not {provenance}")
+    return run_id
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Train the acceptability classifier.")
-    default, tuned = "; default: %(default)s", "; default: {} for a pretrained encoder, {} for an untrained one"
-    epochs, rate = ((FINE_TUNING[n], FROM_SCRATCH[n]) for n in ("epochs", "learning_rate"))
-    parser.add_argument("--source", choices=["auto", "hub", "bundled"], default="auto",
-                        help="of data and encoder" + default)  # fmt: skip
-    parser.add_argument("--data", metavar="DIR", help="folder with train.csv and validation.csv")
-    parser.add_argument("--model", metavar="DIR|NAME", help="encoder: a folder, a name on the Hub, or bundled")
-    parser.add_argument("--epochs", type=positive(int), help="at most" + tuned.format(*epochs))
-    parser.add_argument("--learning-rate", type=positive(float), help="peak" + tuned.format(*rate))
-    parser.add_argument("--batch-size", type=positive(int), default=32, help="sentences" + default)
-    parser.add_argument("--max-length", type=positive(int), default=128,
-                        help="tokens; what is longer is cut" + default)  # fmt: skip
-    parser.add_argument("--patience", type=positive(int), default=5,
-                        help="epochs without a better val/mcc before stopping" + default)  # fmt: skip
-    parser.add_argument("--seed", type=seed, default=0, help="of weights, shuffling and dropout" + default)
-    parser.add_argument("--output", default="models", metavar="DIR", help="where the checkpoints go" + default)
-    parser.add_argument("--reports", default="reports", metavar="DIR", help="where plots and tables go" + default)
-    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    parser = argparse.ArgumentParser(
+        description="Train the classifier.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--source", default="bundled", help="bundled, hub, or a folder with train.csv and validation.csv"
+    )
+    parser.add_argument("--model", help="an encoder: bundled, its name on the Hub, or a folder")
+    parser.add_argument("--epochs", type=int, default=6, help="at most")
+    parser.add_argument("--learning-rate", type=float, help="at its peak: 1e-4, or 1e-3 for the untrained stand-in")
+    parser.add_argument("--batch-size", type=int, default=32, help="sentences")
+    parser.add_argument("--max-length", type=int, default=128, help="tokens; what is longer is cut")
+    parser.add_argument("--patience", type=int, default=3, help="epochs without a better val/mcc before stopping")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and dropout")
+    parser.add_argument("--output", default="models", help="folder of the checkpoints")
+    parser.add_argument("--reports", default="reports/train", help="folder of the plots and tables")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     return parser
 
 
-@friendly_errors()
-def main() -> None:
-    arguments = parser().parse_args()
-    print(table(train(arguments)))
-    print(f"best checkpoint: {Path(arguments.output, 'best-checkpoint.ckpt')}, plots: {arguments.reports}/")
-
-
 if __name__ == "__main__":
-    main()
+    args = parser().parse_args()
+    print(table(run(args)))
+    print(f"best checkpoint: {Path(args.output, 'best-checkpoint.ckpt')}, plots: {args.reports}/")
