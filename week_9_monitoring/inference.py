@@ -5,89 +5,83 @@ python inference.py --json < sentences.txt      # one sentence a line
 """
 
 import argparse
-import logging
-import pickle
-from collections.abc import Sequence
+import json
+import re
+import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 
-from data import collate
-from errors import InputError, friendly_errors
 from model import ColaModel
-from sentences import check, judgements, read_sentences, show
 
 CHECKPOINT = Path("models/best-checkpoint.ckpt")
-log = logging.getLogger(__name__)
+NO_SENTENCE = r"[\w.]+=\S*|(.*,)?(sentence|label)(,.*)?|.*\t.*"  # a setting, a CSV's header, a row of a table
 
 
 class ColaPredictor:
-    """The trained classifier, ready to judge sentences.
-
-    Args:
-        path: a checkpoint that `train.py` made; it holds the tokenizer and the architecture too.
-
-    Raises:
-        InputError: the file is missing, damaged, or not a checkpoint of this project's model.
-    """
+    """The trained classifier: it needs its checkpoint and nothing else."""
 
     def __init__(self, path: str | Path = CHECKPOINT):
-        if Path(path).is_dir():
-            raise InputError(f"{path} is a folder: name a file in it")
-        if not Path(path).is_file():
-            raise InputError(f'{path} not found: run "python train.py" first')
-        try:
-            self.model = ColaModel.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
-        except PermissionError as error:
-            raise InputError(f"{path} cannot be read: check its permissions") from error
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, AttributeError) as error:
-            cure = 'run "python train.py"'
-            raise InputError(f"{path} is not a checkpoint of this project, or is damaged: {cure}") from error
-        self.provenance = self.model.hparams.provenance
-        self.tokenizer = Tokenizer.from_str(self.model.hparams.tokenizer_json)
+        if not Path(path).exists():
+            sys.exit(f"{path} not found: run dvc pull or dvc repro")
+        self.model = ColaModel.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+        self.labels = list(self.model.network.config.id2label.values())
+        self.tokenizer = Tokenizer.from_str(self.model.hparams.tokenizer)
+        self.tokenizer.enable_padding(pad_id=self.model.network.config.pad_token_id)
 
     @torch.inference_mode()
-    def logits(self, sentences: Sequence[str], batch_size: int = 64) -> np.ndarray:
-        """Logits (N, 2), float32, of N sentences, in their order.
-
-        Raises:
-            InputError: a sentence is blank or not valid Unicode.
-        """
-        check(sentences)
-        encodings = self.tokenizer.encode_batch(list(sentences))
-        for number, encoding in enumerate(encodings, start=1):
-            if encoding.overflowing:
-                log.warning("sentence %d was cut after %d tokens", number, len(encoding))
-        logits = np.empty((len(sentences), 2), dtype=np.float32)
-        order = sorted(range(len(encodings)), key=lambda i: len(encodings[i]))  # like lengths pad each other least
+    def logits(self, sentences: list[str], batch_size: int = 64) -> Tensor:
+        """Logits (N, 2) of N sentences, in their order; a ValueError where one holds nothing to judge."""
+        logits, cut = torch.empty(len(sentences), 2), 0
+        order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))  # like lengths pad each other least
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            batch = collate([(torch.tensor(encodings[i].ids), 0) for i in rows], pad_id=0)
-            logits[rows] = self.model(batch["input_ids"], batch["attention_mask"]).numpy()
+            encodings = self.tokenizer.encode_batch([sentences[i] for i in rows])
+            for row, encoding in zip(rows, encodings, strict=True):
+                if all(encoding.special_tokens_mask):  # blank, or of signs that the tokenizer leaves out
+                    raise ValueError(f"sentence {row + 1} has no words: {sentences[row]!r}")
+                cut += bool(encoding.overflowing)
+            ids = torch.tensor([e.ids for e in encodings])  # (B, T)
+            mask = torch.tensor([e.attention_mask for e in encodings])  # (B, T)
+            logits[rows] = self.model(ids, mask)
+        if cut:
+            length = self.tokenizer.truncation["max_length"]
+            print(f"{cut} of {len(sentences)} sentences were cut after {length} tokens", file=sys.stderr)
         return logits
 
-    def scores(self, sentences: Sequence[str]) -> np.ndarray:
-        """The probability (N,), 0 to 1, that each of N sentences is acceptable."""
-        logits = self.logits(sentences)
-        return 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))  # the softmax of two
-
-    def predict(self, sentences: Sequence[str]) -> list[dict]:
+    def predict(self, sentences: list[str]) -> list[dict]:
         """One `{"sentence", "label", "score"}` a sentence; `score` is the probability of "acceptable"."""
-        return judgements(sentences, self.scores(sentences))
+        scores = [round(score, 4) for score in self.logits(sentences).softmax(dim=1)[:, 1].tolist()]
+        return [
+            {"sentence": sentence, "label": self.labels[int(score >= 0.5)], "score": score}
+            for sentence, score in zip(sentences, scores, strict=True)
+        ]
 
 
-@friendly_errors()
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the acceptability of English sentences.")
-    parser.add_argument("sentence", nargs="*", help="what to judge (default: the lines of standard input)")
-    parser.add_argument("--checkpoint", default=CHECKPOINT, metavar="FILE", help="default: %(default)s")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    arguments = parser.parse_args()
-    sentences = read_sentences(arguments.sentence)
-    show(ColaPredictor(arguments.checkpoint).predict(sentences), arguments.json)
+def read_sentences(arguments: list[str]) -> list[str]:
+    """The sentences on the command line, or else the lines of standard input."""
+    if not arguments:
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # a byte order mark is no part of the first
+    sentences = arguments or [line.rstrip("\n") for line in sys.stdin]
+    for sentence in sentences:
+        if re.fullmatch(NO_SENTENCE, sentence):
+            sys.exit(f"{sentence!r} is no sentence: give sentences alone, one an argument or a line")
+    return sentences
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description="Judge the acceptability of English sentences.")
+    parser.add_argument("sentence", nargs="*", help="what to judge (default: the lines of standard input)")
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    args = parser.parse_args()
+    try:
+        judged = ColaPredictor(args.checkpoint).predict(read_sentences(args.sentence))
+    except ValueError as error:  # nothing to judge, or not UTF-8
+        sys.exit(str(error))
+    for row in judged:
+        print(
+            json.dumps(row, ensure_ascii=False) if args.json else "{label:<12}  {score:.3f}  {sentence}".format(**row)
+        )

@@ -1,143 +1,99 @@
-"""Judge sentences with the exported model: no PyTorch, no transformers, three small packages.
+"""Judge sentences with the exported model: ONNX Runtime and a tokenizer, no PyTorch.
 
 python inference_onnx.py "The boy is sitting on a bench" "The boy are sitting on a bench"
-python inference_onnx.py --json < sentences.txt                       # one sentence a line
-python inference_onnx.py --file sentences.txt --output scores.jsonl   # a million of them; see batch.py
+python inference_onnx.py --json < sentences.txt      # one sentence a line; batch.py takes a million of them
 """
 
 import argparse
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from tokenizers import Encoding, Tokenizer
-
-from errors import InputError, friendly_errors
-from events import Recorder, event_log
-from sentences import LABELS, check, judgements, read_sentences, show
+from tokenizers import Tokenizer
 
 MODEL = Path("models/model.onnx")
-TOKENIZER = "tokenizer.json"  # beside the model
-SEAL = 64  # bytes: a model ends with the SHA-256, in hexadecimal digits, of all that comes before them
-CURE = 'run "python convert_model_to_onnx.py"'
+NO_SENTENCE = r"[\w.]+=\S*|(.*,)?(sentence|label)(,.*)?|.*\t.*"  # a setting, a CSV's header, a row of a table
 log = logging.getLogger(__name__)
 
 
 class ColaONNXPredictor:
-    """The exported classifier, ready to judge sentences; any number of threads may use one at the same time.
+    """The exported classifier: one file. Any number of threads may use it at the same time."""
 
-    Args:
-        path: a model that `convert_model_to_onnx.py` made, with its tokenizer beside it.
-        threads: that ONNX Runtime computes one batch with. None is 1: a dozen tokens are too little work to share,
-            and a server has other requests for the other cores. ONNX Runtime's own default, one thread for each core
-            of the machine, also counts cores that a container may not use.
-
-    Raises:
-        InputError: model or tokenizer is missing, damaged, or does not belong to the other.
-    """
-
-    def __init__(self, path: str | Path = MODEL, threads: int | None = None):
-        path = Path(path)
-        model, tokenizer = _read(path), _read(path.parent / TOKENIZER)
-        if hashlib.sha256(memoryview(model)[:-SEAL]).hexdigest().encode() != model[-SEAL:]:
-            raise InputError(f"{path} is damaged, or was not made by this project: {CURE}, or copy it again")
+    def __init__(self, path: str | Path = MODEL, threads: int = 1):
+        if not Path(path).exists():
+            sys.exit(f"{path} not found: run dvc pull, dvc repro, or python convert_model_to_onnx.py")
+        content = Path(path).read_bytes()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 1
-        options.enable_mem_pattern = False  # it remembers every shape it has seen, and here nearly each is new
-        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        options.intra_op_num_threads = threads  # more threads than one wait for each other, and keep cores busy with it
+        options.enable_mem_pattern = False  # it remembers every shape that it has seen, and here nearly each is new
+        self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         metadata = self.session.get_modelmeta().custom_metadata_map
-        if json.loads(metadata["labels"]) != LABELS:
-            raise InputError(f"{path} has the labels {metadata['labels']}, not {LABELS}: {CURE}")
-        if hashlib.sha256(tokenizer).hexdigest() != metadata["tokenizer_sha256"]:
-            raise InputError(f"{path.parent / TOKENIZER} is not the tokenizer of {path}: {CURE}, or copy both again")
-        self.tokenizer = Tokenizer.from_str(tokenizer.decode())
-        self.pad_id = int(metadata["pad_id"])
-        self.max_length = int(metadata["max_length"])  # tokens; longer sentences are cut
-        self.precision = metadata["precision"]  # of the weights: "int8" or "fp32"
-        self.provenance = json.loads(metadata["provenance"])
-        self.sha256 = model[-SEAL:].decode()
+        self.labels = json.loads(metadata["labels"])
+        self.tokenizer = Tokenizer.from_str(metadata["tokenizer"])
+        self.facts = {
+            "precision": metadata["precision"],
+            "provenance": json.loads(metadata["provenance"]),
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
 
-    def encode(self, sentences: Sequence[str]) -> list[Encoding]:
-        """The tokens of N sentences, in their order.
-
-        Raises:
-            InputError: a sentence is blank or not valid Unicode.
-        """
-        check(sentences)
-        encodings = self.tokenizer.encode_batch(list(sentences))
-        for number, encoding in enumerate(encodings, start=1):
-            if encoding.overflowing:
-                log.warning("sentence %d was cut after %d tokens", number, len(encoding))
-        return encodings
-
-    def logits(self, sentences: Sequence[str], batch_size: int = 64) -> np.ndarray:
-        """Logits (N, 2), float32, of N sentences, in their order; raises what `encode` raises."""
-        return self.run(self.encode(sentences), batch_size)
-
-    def run(self, encodings: list[Encoding], batch_size: int = 64) -> np.ndarray:
-        """Logits (N, 2), float32, of N sentences of which the tokens are known."""
-        logits = np.empty((len(encodings), 2), dtype=np.float32)
-        if self.precision == "int8":  # which rounds a batch by its largest number: alone, a sentence has one score
-            batch_size = 1
-        order = sorted(range(len(encodings)), key=lambda i: len(encodings[i]))  # like lengths pad each other least
+    def logits(self, sentences: list[str], batch_size: int = 16) -> np.ndarray:
+        """Logits (N, 2) of N sentences, in their order; a ValueError where one holds nothing to judge."""
+        if self.facts["precision"] == "int8":
+            batch_size = 1  # int8 rounds a batch by its largest number: alone, a sentence has one score
+        logits, cut = np.empty((len(sentences), 2), dtype=np.float32), 0
+        order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))  # like lengths pad each other least
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            width = len(encodings[rows[-1]])
-            ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)  # (B, T)
-            mask = np.zeros_like(ids)  # (B, T)
-            for row, i in enumerate(rows):
-                ids[row, : len(encodings[i])] = encodings[i].ids
-                mask[row, : len(encodings[i])] = 1
+            encodings = self.tokenizer.encode_batch([sentences[i] for i in rows])
+            for row, encoding in zip(rows, encodings, strict=True):
+                if all(encoding.special_tokens_mask):  # blank, or of signs that the tokenizer leaves out
+                    raise ValueError(f"sentence {row + 1} has no words: {sentences[row]!r}")
+                cut += bool(encoding.overflowing)
+            ids = np.array([encoding.ids for encoding in encodings])  # (B, T)
+            mask = np.array([encoding.attention_mask for encoding in encodings])  # (B, T)
             (logits[rows],) = self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+        if cut:
+            length = self.tokenizer.truncation["max_length"]
+            log.warning("%d of %d sentences were cut after %d tokens", cut, len(sentences), length)
         return logits
 
-    def scores(self, sentences: Sequence[str]) -> np.ndarray:
-        """The probability (N,), 0 to 1, that each of N sentences is acceptable."""
-        return self.probabilities(self.logits(sentences))
-
-    @staticmethod
-    def probabilities(logits: np.ndarray) -> np.ndarray:
-        """The probability (N,), 0 to 1, of "acceptable" from logits (N, 2)."""
-        return 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))  # the softmax of two
-
-    def predict(self, sentences: Sequence[str]) -> list[dict]:
+    def predict(self, sentences: list[str]) -> list[dict]:
         """One `{"sentence", "label", "score"}` a sentence; `score` is the probability of "acceptable"."""
-        return judgements(sentences, self.scores(sentences))
+        logits = self.logits(sentences).astype(float)
+        scores = (1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).round(4).tolist()  # (N,), the softmax of two
+        return [
+            {"sentence": sentence, "label": self.labels[int(score >= 0.5)], "score": score}
+            for sentence, score in zip(sentences, scores, strict=True)
+        ]
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} not found: {CURE} first") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): {CURE}") from error
-
-
-@friendly_errors()
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Judge the acceptability of English sentences.")
-    parser.add_argument("sentence", nargs="*", help="what to judge (default: the lines of standard input)")
-    parser.add_argument("--model", type=Path, default=MODEL, metavar="FILE", help="default: %(default)s")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--file", type=Path, metavar="FILE", help="judge the lines of a file of any length ...")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="... into this one, as JSON objects")
-    parser.add_argument("--ray", action="store_true", help="... on a Ray cluster; the output is a folder")
-    arguments = parser.parse_args()
-    if bool(arguments.file) != bool(arguments.output) or (arguments.file and arguments.sentence):
-        raise InputError("--file and --output go together, and without sentences")
-    if arguments.file:
-        from batch import score_file
-
-        return score_file(arguments.file, arguments.output, arguments.model, arguments.ray)
-    sentences = read_sentences(arguments.sentence)
-    predictor = Recorder(ColaONNXPredictor(arguments.model), event_log("off"))
-    show(predictor.predict(sentences), arguments.json)
+def read_sentences(arguments: list[str]) -> list[str]:
+    """The sentences on the command line, or else the lines of standard input."""
+    if not arguments:
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # a byte order mark is no part of the first
+    sentences = arguments or [line.rstrip("\n") for line in sys.stdin]
+    for sentence in sentences:
+        if re.fullmatch(NO_SENTENCE, sentence):
+            sys.exit(f"{sentence!r} is no sentence: give sentences alone, one an argument or a line")
+    return sentences
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description="Judge the acceptability of English sentences.")
+    parser.add_argument("sentence", nargs="*", help="what to judge (default: the lines of standard input)")
+    parser.add_argument("--model", type=Path, default=MODEL, help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    args = parser.parse_args()
+    try:
+        judged = ColaONNXPredictor(args.model).predict(read_sentences(args.sentence))
+    except ValueError as error:  # nothing to judge, or not UTF-8
+        sys.exit(str(error))
+    for row in judged:
+        print(
+            json.dumps(row, ensure_ascii=False) if args.json else "{label:<12}  {score:.3f}  {sentence}".format(**row)
+        )

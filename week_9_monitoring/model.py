@@ -1,17 +1,8 @@
-"""The classifier: a pretrained encoder with a linear layer on top, trained end to end.
-
-model = ColaModel.from_pretrained("bundled", tokenizer_json)
-model = ColaModel.load_from_checkpoint("models/best-checkpoint.ckpt")
-"""
-
-import json
-from pathlib import Path
+"""The classifier: a pretrained encoder with a linear layer on top, trained end to end."""
 
 import pytorch_lightning as pl
 import torch
-from safetensors import SafetensorError
-from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MetricCollection
 from torchmetrics.classification import (
     BinaryAccuracy,
@@ -20,42 +11,30 @@ from torchmetrics.classification import (
     BinaryPrecision,
     BinaryRecall,
 )
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    PreTrainedModel,
-    get_linear_schedule_with_warmup,
-    logging,
-)
+from transformers import AutoConfig, AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
-from errors import InputError
-from sentences import LABELS
-from sources import REVISIONS, downloading
-
-logging.set_verbosity_error()  # a new classification layer on an old encoder is the plan, not a warning
-logging.disable_progress_bar()
+from sources import LABELS, has_weights, place_of
 
 
 class MCC(BinaryMatthewsCorrCoef):
-    """Matthews' correlation coefficient, CoLA's metric: 1 is perfect, 0 is chance or a model with one answer.
+    """Matthews' correlation coefficient: 1 is perfect, 0 is chance, or one answer to everything.
 
-    torchmetrics (1.9) adds a small epsilon where the coefficient is not defined, and so gives a model that calls
-    every sentence of CoLA acceptable 0.026. By definition it is 0 there.
+    In the latter case it is not defined, and torchmetrics (1.9) gives 0.026 on CoLA, or 1.
     """
 
     def compute(self) -> Tensor:
-        truths, answers = self.confmat.sum(dim=1), self.confmat.sum(dim=0)  # (2,), (2,)
-        return super().compute() if truths.all() and answers.all() else torch.zeros((), device=self.device)
+        defined = self.confmat.sum(dim=0).all() and self.confmat.sum(dim=1).all()
+        return super().compute() if defined else torch.zeros((), device=self.device)
 
 
-def validation_metrics() -> MetricCollection:
-    """What is measured on the validation set; each takes class ids or P(acceptable) (N,) and labels (N,)."""
+def quality() -> MetricCollection:
+    """What is measured: each takes class ids or P(acceptable) (N,), and labels (N,)."""
     return MetricCollection(
         {
             "accuracy": BinaryAccuracy(),
-            "precision": BinaryPrecision(),
-            "recall": BinaryRecall(),
-            "f1": BinaryF1Score(),
+            "precision": BinaryPrecision(),  # of those called acceptable, the share that is
+            "recall": BinaryRecall(),  # of the acceptable, the share that was found
+            "f1": BinaryF1Score(),  # the harmonic mean of the two
             "mcc": MCC(),
         }
     )
@@ -64,107 +43,69 @@ def validation_metrics() -> MetricCollection:
 class ColaModel(pl.LightningModule):
     """P(acceptable) of tokenized sentences.
 
-    A checkpoint of it is complete: weights, architecture, tokenizer and where all of it came from.
-
-    Args:
-        config: the architecture, as `PreTrainedConfig.to_dict()`.
-        tokenizer_json: the tokenizer, as `tokenizers.Tokenizer.to_str()`.
-        learning_rate: the peak, reached after the warm-up.
-        weight_decay: AdamW's.
-        warmup_fraction: share of all optimizer steps that the learning rate rises for, before it falls to 0.
-        seed: with the number of the epoch, the seed of its shuffling and dropout, so that an interrupted run
-            continues as if it had not been interrupted.
-        provenance: where data, encoder and code came from.
-        network: the encoder with its pretrained weights; None makes one with random weights.
+    A checkpoint of it is complete: weights, architecture, labels, tokenizer, and where all of it came from.
     """
 
     def __init__(
         self,
         config: dict,
-        tokenizer_json: str,
-        learning_rate: float = 1e-3,
+        tokenizer: str,
+        learning_rate: float,
         weight_decay: float = 0.01,
-        warmup_fraction: float = 0.1,
         seed: int = 0,
         provenance: dict | None = None,
-        network: PreTrainedModel | None = None,
     ):
         super().__init__()
-        self.save_hyperparameters(ignore=["network"], logger=False)  # W&B gets the settings, not a whole tokenizer
-        self.network = network or AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**config))
-        self.network.train()
-        self.metrics = validation_metrics().clone(prefix="val/")
+        self.save_hyperparameters(logger=False)  # a logger has no use for a whole tokenizer
+        self.network = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(**config))
+        self.metrics = quality().clone(prefix="val/")
 
     @classmethod
-    def from_pretrained(cls, place: str | Path, tokenizer_json: str, **hyperparameters) -> "ColaModel":
-        """Start from a model on the Hub or in a folder; a folder without weights gives an untrained encoder.
-
-        Raises:
-            InputError: there is no model at `place`, none that can classify sentences, or none for sentences so long
-                or for batches of this tokenizer.
-        """
-        revision = REVISIONS.get(str(place), "main")
-        id2label = dict(enumerate(LABELS))
-        label2id = {label: i for i, label in id2label.items()}
-        try:
-            with downloading(place):
-                config = AutoConfig.from_pretrained(place, revision=revision, id2label=id2label, label2id=label2id)
-                if has_weights(place):
-                    load = AutoModelForSequenceClassification.from_pretrained
-                    network = load(place, revision=revision, config=config)
-                else:
-                    network = AutoModelForSequenceClassification.from_config(config)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise InputError(f"no usable model in {place}: {error}") from error
-        length = json.loads(tokenizer_json)["truncation"]["max_length"]
-        positions = getattr(config, "max_position_embeddings", length)  # T5, for one, has no such limit
-        if length > positions:
-            raise InputError(f"sentences of up to {length} tokens do not fit: {place} has {positions} positions")
-        last = Tokenizer.from_str(tokenizer_json).get_vocab_size() - 1
-        ids, mask = torch.tensor([[0, last], [0, 0]]), torch.tensor([[1, 1], [1, 0]])  # (2, 2); the last is padding
-        try:
-            with torch.no_grad():
-                network.eval()(input_ids=ids, attention_mask=mask)
-        except (AttributeError, IndexError, RuntimeError, ValueError) as error:
-            raise InputError(f"{place} cannot read its tokenizer's batches: {error}; choose another encoder") from error
-        return cls(config.to_dict(), tokenizer_json, network=network, **hyperparameters)
+    def from_pretrained(cls, encoder: str, **settings) -> "ColaModel":
+        """Start from an encoder's weights, on the Hub or in a folder; the stand-in has none, and starts untrained."""
+        labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+        config = AutoConfig.from_pretrained(**place_of(encoder), **labels, dtype=torch.float32)
+        model = cls(config.to_dict(), **settings)
+        if has_weights(encoder):
+            model.network = AutoModelForSequenceClassification.from_pretrained(**place_of(encoder), config=config)
+        return model.train()  # pretrained weights arrive in evaluation mode, without dropout
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits (B, 2) of token ids (B, T)."""
         return self.network(input_ids=input_ids, attention_mask=attention_mask).logits
 
-    def on_train_epoch_start(self) -> None:
-        torch.manual_seed(self.hparams.seed * 10_000 + self.current_epoch)
+    def step(self, batch: dict[str, Tensor], stage: str) -> tuple[Tensor, Tensor]:
+        logits = self(batch["input_ids"], batch["attention_mask"])  # (B, 2)
+        loss = nn.functional.cross_entropy(logits, batch["labels"])
+        shown = stage == "train"  # in the progress bar
+        averaged = {"on_step": False, "on_epoch": True, "sync_dist": True}  # over the epoch, and over all processes
+        self.log(f"{stage}/loss", loss, prog_bar=shown, batch_size=len(logits), **averaged)
+        return loss, logits
+
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        # Dropout follows from the seed and the step, so that a resumed run equals an uninterrupted one.
+        torch.manual_seed(1_000_000 * self.hparams.seed + self.global_step)
 
     def training_step(self, batch: dict[str, Tensor], _) -> Tensor:
-        logits = self(batch["input_ids"], batch["attention_mask"])  # (B, 2)
-        loss = torch.nn.functional.cross_entropy(logits, batch["labels"])
-        self.log(
-            "train/loss", loss, prog_bar=True, on_step=False, on_epoch=True, batch_size=len(logits), sync_dist=True
-        )
+        loss, _ = self.step(batch, "train")
+        if not loss.isfinite():
+            raise ValueError(f"train/loss is {loss}: the learning rate {self.hparams.learning_rate} is too high")
         return loss
 
     def validation_step(self, batch: dict[str, Tensor], _) -> None:
-        logits = self(batch["input_ids"], batch["attention_mask"])  # (B, 2)
-        loss = torch.nn.functional.cross_entropy(logits, batch["labels"])
+        _, logits = self.step(batch, "val")
         self.metrics.update(logits.softmax(dim=1)[:, 1], batch["labels"])
-        self.log("val/loss", loss, prog_bar=True, batch_size=len(logits), sync_dist=True)
-        self.log_dict(self.metrics, prog_bar=True)
+        for name, metric in self.metrics.items():
+            self.log(name, metric, prog_bar=name == "val/mcc")
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)  # as it was before the clipping
+        norm = nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)  # as it was before it was clipped
         self.log("train/gradient_norm", norm)
 
     def configure_optimizers(self) -> dict:
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.hparams.learning_rate, weight_decay=self.hparams.weight_decay, fused=True
+            self.parameters(), lr=self.hparams.learning_rate, weight_decay=self.hparams.weight_decay
         )
         steps = self.trainer.estimated_stepping_batches
-        warmup = round(steps * self.hparams.warmup_fraction)
-        schedule = get_linear_schedule_with_warmup(optimizer, warmup, steps)
+        schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def has_weights(place: str | Path) -> bool:
-    """Whether a model has pretrained weights: those on the Hub do, a folder may hold a configuration alone."""
-    return isinstance(place, str) or any(Path(place).glob("*.safetensors")) or any(Path(place).glob("*.bin"))

@@ -1,94 +1,76 @@
-"""Weights & Biases: what is logged there, and how it is logged without an account.
+"""Weights & Biases: a run's settings, metrics, plots, mistakes and model, in one place.
 
-Without a login the run is written to `wandb/` and can be uploaded later with `wandb sync wandb/offline-run-*`. With
-one (`wandb login`, or the variable WANDB_API_KEY) it goes to W&B at once. WANDB_PROJECT and WANDB_ENTITY say where to,
-WANDB_MODE=disabled turns it off.
+Without a login a run is written to `wandb/`, to be looked at with `wandb leet` and sent with `wandb sync`. With one
+(`wandb login`, or WANDB_API_KEY) it goes to W&B as it happens. WANDB_MODE=disabled turns all of this off.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import wandb
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
-from errors import InputError
 from report import calibration, roc, wrong_sentences
-from sentences import LABELS
+from sources import LABELS
 
-PROJECT = "mlops-basics"
-CODE = Path(__file__).resolve().parent
-TIMEOUT_S = 30  # to reach W&B
+CODE = Path(__file__).parent
 
 
-def start_run(name: str, settings: dict, run_id: str | None = None) -> WandbLogger:
-    """Open a run that holds the settings and the code.
-
-    Args:
-        name: shown in W&B's lists.
-        settings: shown as the run's configuration.
-        run_id: of the interrupted run that this one goes on with.
-
-    Raises:
-        InputError: WANDB_MODE is misspelt, or there is a login, and W&B refuses it or cannot be reached.
-    """
-    mode = os.environ.get("WANDB_MODE", "")
-    if mode not in ("", "online", "offline", "disabled"):
-        raise InputError(f"WANDB_MODE={mode}: choose online, offline or disabled")
+@contextmanager
+def open_run(settings: dict, run_id: str | None = None, name: str | None = None) -> Iterator[wandb.Run]:
+    """A run that holds the settings and the code; `run_id` is that of an interrupted run, to go on with it."""
+    if rank_zero_only.rank > 0:
+        os.environ["WANDB_MODE"] = "disabled"  # of several processes, the first reports
+    logged_in = wandb.login(prompt=False, verify=False)  # else W&B asks, and waits for an answer
+    run = wandb.init(
+        name=name,
+        project=os.environ.get("WANDB_PROJECT", "mlops-basics"),
+        mode=os.environ.get("WANDB_MODE") or ("online" if logged_in else "offline"),
+        config=settings,
+        id=run_id,
+        resume="allow" if run_id and logged_in else None,  # offline, `wandb sync` puts the parts together
+        settings=wandb.Settings(silent=True),
+    )
     try:
-        mode = mode or ("online" if wandb.login(prompt=False, verify=False) else "offline")
-        run = wandb.init(
-            project=os.environ.get("WANDB_PROJECT", PROJECT),
-            name=name,
-            id=run_id,
-            resume="allow" if run_id and mode == "online" else None,
-            mode=mode,
-            config=settings,
-            settings=wandb.Settings(silent=True, init_timeout=TIMEOUT_S),
-        )
-    except wandb.Error as error:
-        raise InputError(f"W&B does not take the run ({error}): mend that, or set WANDB_MODE=offline") from error
-    run.log_code(CODE, include_fn=is_code)
-    return WandbLogger(experiment=run)
+        run.log_code(CODE, include_fn=is_code)
+        yield run
+    except BaseException:  # Ctrl-C too
+        run.finish(exit_code=1)  # marks the run as failed
+        raise
+    run.finish()
 
 
 def is_code(path: str) -> bool:
-    """Whether a file belongs to the code of the week that is kept with a run."""
+    """Whether a file of this folder is code of ours; a virtual environment is not."""
     place = Path(path).relative_to(CODE)
-    return place.suffix in (".py", ".yaml", ".txt") and place.parts[0] in (place.name, "configs", "tests")
+    return place.suffix in (".py", ".yaml") and place.parts[0] in (place.name, "configs")
 
 
-def log_report(logger: WandbLogger, results: dict, scores: np.ndarray, rows: pd.DataFrame) -> None:
-    """Log the final numbers, the plots of `report.py` as live charts, and the sentences that were misjudged.
-
-    Args: as those of `report.write_report`.
-    """
-    labels = rows["label"].to_numpy()
-    run = logger.experiment
+def log_report(run: wandb.Run, results: dict[str, dict], judged: pd.DataFrame) -> None:
+    """Log the final numbers, plots, and the sentences that the model got wrong."""
     run.summary.update({f"best/{name}": value for name, value in results["model"].items()})
-    run.summary.update({f"majority/{name}": value for name, value in results["majority"].items()})
-    confusion = wandb.plot.confusion_matrix(
-        y_true=labels.tolist(), preds=(scores >= 0.5).astype(int).tolist(), class_names=LABELS, title="Confusion matrix"
-    )
-    curve, bins = roc(scores, labels), calibration(scores, labels)
+    answers = (judged["score"] >= 0.5).astype(int)
     run.log(
         {
-            "confusion_matrix": confusion,
-            "roc": line(curve, "false_positive_rate", "true_positive_rate", "ROC curve"),
-            "calibration": line(bins, "mean_score", "share_acceptable", "Calibration"),
-            "wrong_sentences": wandb.Table(dataframe=wrong_sentences(scores, rows)),
+            "confusion_matrix": wandb.plot.confusion_matrix(
+                y_true=judged["label"].tolist(), preds=answers.tolist(), class_names=LABELS, title="Confusion matrix"
+            ),
+            "roc": line(roc(judged), "false positive rate", "true positive rate", "ROC curve"),
+            "calibration": line(calibration(judged), "mean score", "share acceptable", "Calibration"),
+            "wrong_sentences": wandb.Table(dataframe=wrong_sentences(judged)),
         }
     )
 
 
 def line(table: pd.DataFrame, x: str, y: str, title: str) -> wandb.plot.CustomChart:
-    """A line chart of two columns."""
     return wandb.plot.line(wandb.Table(dataframe=table), x, y, title=title)
 
 
-def log_checkpoint(logger: WandbLogger, path: Path, provenance: dict) -> None:
-    """Keep the checkpoint with the run, as a new version of the artifact `cola-classifier`."""
+def log_checkpoint(run: wandb.Run, checkpoint: Path, provenance: dict) -> None:
+    """Keep the model with the run, as a new version of the artifact `cola-classifier`."""
     artifact = wandb.Artifact("cola-classifier", type="model", metadata=provenance)
-    artifact.add_file(str(path))
-    logger.experiment.log_artifact(artifact, aliases=["best"])
+    artifact.add_file(str(checkpoint))
+    run.log_artifact(artifact, aliases=["best"])

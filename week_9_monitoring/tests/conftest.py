@@ -1,149 +1,74 @@
-"""Fixtures: a small corpus cut from the bundled one, a model trained on it, and commands run as a user runs them."""
+"""Fixtures: a small corpus, and one model, trained once, which most tests share. W&B is off, unless a test needs it."""
 
-import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import hydra
 import pandas as pd
 import pytest
+import torch
+from omegaconf import DictConfig
 
-WEEK = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(WEEK))
+import convert_model_to_onnx
+import train as training
+from sources import BUNDLED
 
-BUNDLED = WEEK / "bundled"
-RESUME = "resume=true"
-GOOD, BAD = "The boy is sitting on a bench", "The boy are sitting on a bench"
+torch.set_num_threads(1)  # several wait for each other where the machine is busy
+
+
+KEYS = {"processing": ("batch_size", "max_length"), "training": ("epochs", "learning_rate", "patience")}
+
+
+def keys(**settings) -> list[str]:
+    """Settings as train.py takes them: `keys(epochs=1)` is `["training.epochs=1"]`."""
+    names = {name: f"{group}.{name}" for group, names in KEYS.items() for name in names} | {"model": "model.name"}
+    return [f"{names.get(name, name)}={value}" for name, value in settings.items()]
+
+
+def compose(*overrides: str) -> DictConfig:
+    with hydra.initialize_config_dir(str(Path("configs").absolute()), version_base="1.3"):
+        return hydra.compose("config", [*overrides])
+
+
+def train(**settings) -> Path:
+    """Run a training in this process: `train(epochs=1, output=folder)`; returns its best checkpoint."""
+    folders = {"reports": Path(settings["output"], "reports")}
+    training.run(compose(*keys(**folders | settings)))
+    return Path(settings["output"], "best-checkpoint.ckpt")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def wandb_folder(tmp_path_factory) -> Path:
-    """Keep W&B out of the way: no account, its files in a temporary folder, off unless a test turns it on."""
+    """W&B keeps its files in a temporary folder, and knows no login."""
     folder = tmp_path_factory.mktemp("wandb")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("WANDB_API_KEY", "WANDB_ENTITY", "WANDB_PROJECT", "WANDB_IDENTITY_TOKEN_FILE"):
-            patch.delenv(name, raising=False)
         for name in ("WANDB_DIR", "WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
             patch.setenv(name, str(folder))
         patch.setenv("NETRC", str(folder / "netrc"))
+        patch.delenv("WANDB_API_KEY", raising=False)
         patch.setenv("WANDB_MODE", "disabled")
         yield folder
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory) -> Path:
-    """A data folder of 320 training and 80 validation sentences of the bundled corpus."""
-    folder = tmp_path_factory.mktemp("small")
-    for split, rows in (("train", 320), ("validation", 80)):
-        corpus = pd.read_csv(BUNDLED / f"{split}.csv")
-        corpus.sample(rows, random_state=0).to_csv(folder / f"{split}.csv", index=False)
+def few(tmp_path_factory) -> Path:
+    """A folder with the simplest of the stand-ins' sentences ("The boy is here.", "The boy are here.")."""
+    folder = tmp_path_factory.mktemp("few")
+    for split, rows in (("train", 840), ("validation", 60)):
+        pd.read_csv(BUNDLED / f"{split}.csv").head(rows).to_csv(folder / f"{split}.csv", index=False)
     return folder
 
 
-GROUPS = {
-    "processing": ("data", "batch_size", "max_length"),
-    "training": ("epochs", "learning_rate", "patience"),
-}
-KEYS = {key: f"{group}.{key}" for group, keys in GROUPS.items() for key in keys} | {"model": "model.name"}
-
-
-def options(**settings) -> list[str]:
-    """Settings in the way in which `train.py` takes them: `options(epochs=1)` is `["training.epochs=1"]`."""
-    return [f"{KEYS.get(name, name)}={value}" for name, value in settings.items()]
+@pytest.fixture(scope="session")
+def checkpoint(few, tmp_path_factory) -> Path:
+    """The best checkpoint of a short training on them."""
+    return train(source=few, epochs=3, output=tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture(scope="session")
-def train(small):
-    """Train for seconds: `train(folder, seed=1)` takes the settings that differ and returns the results."""
-    import train as script
-
-    def run(folder: Path, **settings) -> dict:
-        chosen = {
-            "data": small,
-            "model": BUNDLED,
-            "epochs": 2,
-            "max_length": 64,
-            "name": "a-test",
-            "output": folder,
-            "reports": folder / "reports",
-        }
-        with hydra.initialize_config_dir(str(WEEK / "configs"), version_base="1.3"):
-            cfg = hydra.compose("config", options(**chosen | settings))
-        return script.train(cfg, Path())
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def checkpoint(train, tmp_path_factory) -> Path:
-    """The best checkpoint of a short run."""
-    output = tmp_path_factory.mktemp("models")
-    train(output)
-    return output / "best-checkpoint.ckpt"
-
-
-@pytest.fixture
-def cli(monkeypatch, capsys):
-    """Run the `main` of a script in this process; returns exit code, stdout and stderr."""
-
-    def run(main, *arguments, stdin: bytes = b""):
-        monkeypatch.setattr("sys.argv", ["script", *map(str, arguments)])
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def command(tmp_path):
-    """Run a script of the week in an empty folder, without a network: `command("train.py", "--epochs", "1")`."""
-
-    def run(script: str, *arguments, **options) -> subprocess.CompletedProcess:
-        environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
-        return subprocess.run(
-            [sys.executable, str(WEEK / script), *map(str, arguments)],
-            cwd=tmp_path,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=environment,
-            timeout=300,
-            **options,
-        )
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def balanced(checkpoint, small, tmp_path_factory) -> Path:
-    """That checkpoint with another bias, so that it calls half of the validation sentences acceptable.
-
-    So little training may end in one answer to everything, on which any two models agree.
-    """
-    import numpy as np
-    import torch
-
-    from inference import ColaPredictor
-
-    logits = ColaPredictor(checkpoint).logits(pd.read_csv(small / "validation.csv")["sentence"].tolist())
-    content = torch.load(checkpoint, weights_only=True)
-    content["state_dict"]["network.classifier.bias"][0] += float(np.median(logits[:, 1] - logits[:, 0]))
-    path = tmp_path_factory.mktemp("balanced") / "best-checkpoint.ckpt"
-    torch.save(content, path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def exported(balanced, small, tmp_path_factory) -> Path:
-    """A folder with it as ONNX: model.onnx (int8, whatever that costs), model.fp32.onnx, tokenizer.json."""
-    from convert_model_to_onnx import convert
-
+def model_onnx(checkpoint, tmp_path_factory) -> Path:
+    """That model as ONNX with int8 weights, whatever they cost; model.fp32.onnx lies beside it."""
     output = tmp_path_factory.mktemp("onnx")
-    convert(balanced, pd.read_csv(small / "validation.csv"), output, max_mcc_loss=2)
-    return output
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert_model_to_onnx, "MAY_LOSE", 2)
+        convert_model_to_onnx.convert(checkpoint, output=output)
+    return output / "model.onnx"

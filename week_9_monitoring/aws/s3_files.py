@@ -1,0 +1,50 @@
+"""Files in S3 by boto3, AWS's library for Python: put there, listed, and lent to somebody without an account.
+
+python -m aws.s3_files upload models/model.onnx BUCKET releases/model.onnx
+python -m aws.s3_files list BUCKET releases/
+python -m aws.s3_files presign BUCKET releases/model.onnx --minutes 5
+
+boto3 looks for keys and region where all of AWS's tools do: in the environment, then in ~/.aws, then on the machine.
+"""
+
+import argparse
+
+import boto3
+from botocore.config import Config
+
+# What boto3 signs by default, new regions and new buckets refuse: an older signature, for the address of all regions.
+SIGNING = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+
+
+def upload(file: str, bucket: str, key: str) -> str:
+    """Put a file into a bucket; a large one goes in parts, and is there whole or not at all."""
+    boto3.client("s3").upload_file(file, bucket, key)
+    return f"s3://{bucket}/{key}"
+
+
+def listing(bucket: str, key: str) -> str:
+    """A line of bytes, time and key for each object whose key begins so."""
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)  # 1,000 a page
+    objects = [item for page in pages for item in page.get("Contents", [])]
+    return "\n".join(f"{item['Size']:>12,}  {item['LastModified']:%Y-%m-%d %H:%M}  {item['Key']}" for item in objects)
+
+
+def presign(bucket: str, key: str, minutes: int) -> str:
+    """An address from which anybody can read an object for some minutes, or until your own credentials end."""
+    s3 = boto3.client("s3", config=SIGNING)
+    s3.head_object(Bucket=bucket, Key=key)  # else it would sign for an object that does not exist
+    return s3.generate_presigned_url("get_object", {"Bucket": bucket, "Key": key}, ExpiresIn=minutes * 60)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Files in Amazon S3.")
+    commands = parser.add_subparsers(required=True)
+    put, show, lend = (commands.add_parser(name) for name in ("upload", "list", "presign"))
+    put.add_argument("file")
+    for command, run in ((put, upload), (show, listing), (lend, presign)):
+        command.add_argument("bucket")
+        command.add_argument("key", help="of an object; for list, what the keys begin with")
+        command.set_defaults(run=run)
+    lend.add_argument("--minutes", type=int, default=60, help="a week (10080) at most; default: %(default)s")
+    arguments = vars(parser.parse_args())
+    print(arguments.pop("run")(**arguments))

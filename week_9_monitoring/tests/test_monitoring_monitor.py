@@ -1,0 +1,182 @@
+"""The monitor: its findings and exit codes, its events, and labels that come in late. The predictions are made up."""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from monitoring import monitor
+from monitoring.mcc import gain_interval, mcc_interval
+from monitoring.prediction_log import event, hash_of
+from test_monitoring_drift import traffic
+from test_monitoring_log import KEY, SCHEMA
+
+MODEL, START = "a" * 64, datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "log.jsonl"
+
+
+def add(log, rows: pd.DataFrame, model: str = MODEL, **fields) -> None:
+    """Append predictions, one a minute; `fields` are columns of more fields."""
+    earlier = len(log.read_text().splitlines()) if log.exists() else 0
+    with log.open("a") as file:
+        for number, row in enumerate(rows.to_dict("records")):
+            row |= {"acceptable": int(row["score"] >= 0.5), "model": {"sha256": model}}
+            row |= {name: column[number] for name, column in fields.items()}
+            made = event("judge", "success", row, START + timedelta(minutes=earlier + number))
+            made["event"]["id"] = f"{earlier + number:032x}"
+            file.write(json.dumps(made) + "\n")
+
+
+@pytest.fixture
+def watch(log, tmp_path, monkeypatch, capsys):
+    """Run the monitor: its exit code, output and errors."""
+    rng = np.random.default_rng(0)
+    traffic(rng, 400).assign(model=MODEL).to_json(tmp_path / "reference.jsonl", orient="records", lines=True)
+
+    def run(*options) -> tuple:
+        command = ["monitor", log, "--reference", tmp_path / "reference.jsonl", "--window", 100, *options]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in command])
+        try:
+            code = monitor.main() or 0
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+USUAL = traffic(np.random.default_rng(1), 300)
+OTHER = traffic(np.random.default_rng(2), 100, longer=8)
+
+
+def test_usual_traffic_raises_no_alarm(watch, log):
+    add(log, USUAL)
+    code, out, err = watch()
+    assert (code, out.count("like the reference"), err) == (0, 3, "")
+
+
+def test_drift_is_told_with_what_since_when_and_examples(watch, log):
+    add(log, USUAL)
+    add(log, OTHER, sentence=[f"sentence {number}" for number in range(100)])
+    code, out, _ = watch()
+    assert (code, out.count("like the reference")) == (1, 3)
+    assert "DRIFT since 2026-01-01 05:00 UTC\n  length: distance 0." in out
+    assert out.split("the strangest:")[1].count("sentence ") == 3
+
+
+def test_the_newest_predictions_are_tested(watch, log):
+    add(log, USUAL[:150])
+    add(log, OTHER[:99])
+    assert watch()[0] == 1
+
+
+def test_a_drift_that_has_passed_raises_no_alarm(watch, log):
+    add(log, OTHER)
+    add(log, USUAL)
+    code, out, _ = watch()
+    assert (code, out.count("drifted"), "DRIFT" in out) == (0, 1, False)
+
+
+def test_findings_are_events_and_those_of_earlier_runs_are_kept(watch, log):
+    findings = log.with_name("drift.jsonl")
+    for number, rows in enumerate((USUAL, OTHER), start=1):
+        add(log, rows)
+        watch("--labels", labels(log, "id", log.parent / "labels.csv"))
+        found = [json.loads(line) for line in findings.read_text().splitlines()]
+        for each in found:
+            SCHEMA.validate(each)
+        assert len(found) == (5 + 1) * (2 + number)
+    assert [each["@timestamp"] for each in found][-1] == "2026-01-01T06:39:00.000Z"
+
+
+def labels(log, by: str, path, flip=False):
+    """A file of labels for all predictions in a log, as the model answered, or the opposite."""
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    key = [row["event"]["id"] if by == "id" else row["cola"]["sentence"] for row in rows]
+    pd.DataFrame({by: key, "label": [abs(flip - row["cola"]["acceptable"]) for row in rows]}).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("by", ["id", "sentence", "hash"])
+def test_labels_find_their_predictions_by_id_by_sentence_or_by_hash(watch, log, tmp_path, monkeypatch, by):
+    monkeypatch.setenv("COLA_HASH_KEY", KEY)
+    add(log, USUAL, sentence=[f"sentence {number}" for number in range(300)])
+    file = labels(log, "id" if by == "id" else "sentence", tmp_path / "labels.csv", flip=True)
+    if by == "sentence":  # beside ids of another tool
+        file.write_text(
+            "".join(f"{n},{line}" for n, line in enumerate(file.read_text().splitlines(True))).replace("0,", "id,", 1)
+        )
+    if by == "hash":
+        log.unlink()
+        add(log, USUAL, sentence_hash=[hash_of(f"sentence {number}") for number in range(300)])
+    _, out, err = watch("--labels", file)
+    assert out.count("MCC -1.000 (-1.000 to -1.000) of 100 labels") == 3
+    assert f"300 of 300 predictions have a label by {by}" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("".join(f"{number:032x},1\n" for number in range(300)), "100 labels: no MCC without 100, of both classes"),
+        ("".join(f"{number:032x},{number % 2}\n" for number in range(99)), "99 labels: no MCC"),
+        (f"{0:032x},1\n{0:032x},0\n", "1 labelled both 0 and 1: left out"),
+        ("f,1\n", "0 of 300 predictions have a label by id"),
+    ],
+    ids=["one class", "too few", "at odds", "of others"],
+)
+def test_labels_that_say_too_little(watch, log, tmp_path, text, told):
+    add(log, USUAL)
+    (tmp_path / "labels.csv").write_text("id,label\n" + text)
+    code, out, err = watch("--labels", tmp_path / "labels.csv")
+    assert (code, told in out + err, "MCC 1" in out) == (0, True, False)
+
+
+def test_a_stray_quote_in_labels_swallows_no_rows(watch, log, tmp_path):
+    add(log, USUAL)
+    (tmp_path / "labels.csv").write_text('sentence,label\n"Hello he said.,1\nA dog bark.,0\n"Bye he said.,1\n')
+    with pytest.raises(Exception, match="expected after"):
+        watch("--labels", tmp_path / "labels.csv")
+
+
+def test_predictions_of_another_model_are_not_tested(watch, log):
+    add(log, OTHER, model="b" * 64)
+    add(log, USUAL)
+    code, _, err = watch()
+    assert (code, "100 predictions of other models are not tested" in err) == (0, True)
+    add(log, OTHER, model="b" * 64)
+    code, _, err = watch()
+    assert (code, "the newest predictions are of another model" in err) == (2, True)
+
+
+def test_nothing_to_test_is_not_an_alarm(watch, log):
+    assert watch()[::2] == (2, f"{log} not found: start the service with COLA_LOG={log}\n")
+    add(log, USUAL[:99])
+    assert watch()[::2] == (2, "99 predictions say nothing: at least 100 are needed\n")
+    assert watch("--reference", "none.jsonl")[0] == 2
+    assert watch("--window", 99)[0] == 2
+
+
+def test_the_interval_of_mcc_holds_the_truth_as_often_as_it_says():
+    rng, inside = np.random.default_rng(6), 0
+    for _ in range(100):
+        labels = rng.integers(0, 2, 300)
+        _, low, high = mcc_interval(labels, np.where(rng.random(300) < 0.8, labels, 1 - labels))
+        inside += low <= 0.6 <= high  # of balanced labels, 80 % right
+    assert 88 <= inside <= 100
+    assert mcc_interval(labels, np.ones(300, int)) == (0, 0, 0)  # one answer to everything
+
+
+def test_a_gain_is_told_from_chance():
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 2, 400)
+    weak, same, strong = (np.where(rng.random(400) < right, labels, 1 - labels) for right in (0.7, 0.7, 0.9))
+    assert 0 < gain_interval(labels, weak, strong)[1] < gain_interval(labels, weak, strong)[0]
+    assert gain_interval(labels, weak, same)[1] < 0 < gain_interval(labels, weak, same)[2]
+    assert gain_interval(labels, weak, weak) == (0, 0, 0)
