@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from test_images import SECRETS
+from engine import SECRETS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTED = {b"123456789012", b"111122223333", b"000000000000"}  # accounts that AWS's documentation and moto use
