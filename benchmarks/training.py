@@ -1,90 +1,68 @@
-"""Seconds an epoch: batches by length, padded to their longest, against padding every sentence to a fixed width.
+"""Seconds an epoch: batches of like length, padded to their longest, against padding every sentence to a fixed width.
 
-    python benchmarks/training.py --data DIR --model DIR [--width 128] [--rounds 3]
+python benchmarks/training.py                                        # the stand-ins
+python benchmarks/training.py --source hub --batch-size 128          # CoLA and ELECTRA-small
 
-Both train the same model from the same weights with week 0's code, one epoch at a time and in turn, so that a machine
-whose speed drifts is fair to both. The fixed width is what tokenizers give with `padding="max_length"`. Needs a folder
-with CoLA's train.csv and validation.csv, and a folder with an encoder, both as `train.py` takes them.
+Both train the same model from the same weights with week 0's code, in turn, so that a busy moment meets both.
 """
 
 import argparse
+import logging
 import statistics
 import sys
-import time
+import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
-from torch.nn.functional import pad
+from pytorch_lightning.callbacks import Timer
 from torch.utils.data import DataLoader
+from transformers import DataCollatorWithPadding
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "week_0_project_setup"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "week_0_project_setup"))
 
-from data import DataModule, collate
-from errors import friendly_errors
+from data import DataModule
 from model import ColaModel
-from sources import resolve
-from train import positive
+from sources import encoder_of
+
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+warnings.filterwarnings("ignore")
 
 
 class FixedWidth(DataModule):
-    """The same sentences in random batches, each padded to `max_length` tokens."""
-
-    def __init__(self, sources, batch_size: int, max_length: int):
-        super().__init__(sources, batch_size, max_length)
-        self.width = max_length
+    """The same sentences in random batches, each padded to the maximum length."""
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(self.rows["train"], self.batch_size, shuffle=True, collate_fn=self.collate)
-
-    def collate(self, rows) -> dict:
-        batch = collate(rows, pad_id=0)
-        missing = self.width - batch["input_ids"].shape[1]
-        return batch | {name: pad(batch[name], (0, missing)) for name in ("input_ids", "attention_mask")}
+        width = self.tokenizer.model_max_length
+        pad = DataCollatorWithPadding(self.tokenizer, padding="max_length", max_length=width)
+        return DataLoader(self.tokens["train"], self.batch_size, shuffle=True, collate_fn=pad)
 
 
-def seconds_an_epoch(data: DataModule, sources) -> float:
+def seconds_an_epoch(data: DataModule, encoder: str) -> float:
     """Train one epoch, without validation, from the start."""
     pl.seed_everything(0, verbose=False)
-    model = ColaModel.from_pretrained(sources.model, data.tokenizer.to_str(), learning_rate=1e-4)
-    trainer = pl.Trainer(
-        max_epochs=1,
-        limit_val_batches=0,
-        gradient_clip_val=1.0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
+    model = ColaModel.from_pretrained(encoder, data.tokenizer.backend_tokenizer.to_str(), learning_rate=1e-4)
+    timer = Timer()
+    quiet = dict.fromkeys(
+        ["logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar", "limit_val_batches"], False
     )
-    started = time.perf_counter()
-    trainer.fit(model, data.train_dataloader())
-    return time.perf_counter() - started
-
-
-@friendly_errors()
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, metavar="DIR")
-    parser.add_argument("--model", required=True, metavar="DIR")
-    parser.add_argument("--batch-size", type=positive(int), default=128)
-    parser.add_argument("--width", type=positive(int), default=128, help="tokens of the fixed width")
-    parser.add_argument("--rounds", type=positive(int), default=3)
-    arguments = parser.parse_args()
-    sources = resolve(data=arguments.data, model=arguments.model)
-    ways = {
-        "by length": DataModule(sources, arguments.batch_size, arguments.width),
-        f"padded to {arguments.width}": FixedWidth(sources, arguments.batch_size, arguments.width),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(1, arguments.rounds + 1):
-        for name, data in ways.items():
-            seconds[name].append(seconds_an_epoch(data, sources))
-            print(f"round {number}/{arguments.rounds}  {name}: {seconds[name][-1]:.1f} s", file=sys.stderr)
-    print(f"{'seconds an epoch':<20}{'minimum':>10}{'median':>10}{'maximum':>10}")
-    for name, values in seconds.items():
-        print(f"{name:<20}{min(values):10.1f}{statistics.median(values):10.1f}{max(values):10.1f}")
-    ratios = [slow / fast for fast, slow in zip(*seconds.values(), strict=True)]
-    print(f"batches by length are {statistics.median(ratios):.1f} times faster (median of {len(ratios)} rounds)")
+    pl.Trainer(max_epochs=1, gradient_clip_val=1.0, callbacks=[timer], **quiet).fit(model, datamodule=data)
+    return timer.time_elapsed("train")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--source", default="bundled", help="bundled, hub, or a folder")
+    parser.add_argument("--model", help="an encoder: its name on the Hub, or a folder")
+    parser.add_argument("--batch-size", type=int, default=32, help="sentences")
+    parser.add_argument("--width", type=int, default=128, help="tokens of the fixed width")
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    encoder = args.model or encoder_of(args.source)
+    ways = {"like lengths": DataModule, f"padded to {args.width}": FixedWidth}
+    data = {name: way(args.source, encoder, args.batch_size, args.width) for name, way in ways.items()}
+    seconds = {name: [] for name in ways}
+    for _ in range(args.rounds):
+        for name in ways:
+            seconds[name].append(seconds_an_epoch(data[name], encoder))
+    for name, values in seconds.items():
+        print(f"{name:<16}{statistics.median(values):8.1f} s an epoch (median of {args.rounds})")

@@ -1,8 +1,8 @@
 """Five days of made-up traffic, for the picture of the dashboard.
 
-    python ../../images/traffic.py traffic     in a copy of week 9 with a model: makes events, in the folder traffic/
+    python ../../images/traffic.py traffic.jsonl     in a copy of week 9 with a model
 
-On the first day another model answers; on the last, half of the sentences come from the learners of loop.py.
+On the first day another model answers; on the last, half of the sentences come from the learners of retrain_loop.py.
 """
 
 import os
@@ -11,35 +11,32 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pandas as pd
-
 sys.path.insert(0, str(Path.cwd()))
 
-import events
+from data import load_corpus
 from inference_onnx import ColaONNXPredictor
-from loop import learners
+from monitoring.prediction_log import Recorder
+from monitoring.retrain_loop import learners
 
-HOURS, SENTENCES = 120, 16  # an hour
-REFUSALS = ((422, "blank"), (422, "string_too_long"), (422, "json_invalid"))
+HOURS, REQUESTS = 120, 16  # an hour
+REFUSALS = ((422, "blank"), (422, "string_too_long"), (413, "too_large"))
 
 
-def main(folder: Path) -> None:
-    folder.mkdir()
-    os.environ |= {"COLA_LOG": str(folder / "predictions.jsonl"), "COLA_PRIVACY": "plain"}
-    log = events.event_log("off")
-    before, now = (events.Recorder(ColaONNXPredictor(f"models/{name}.onnx"), log) for name in ("model.fp32", "model"))
-    usual = pd.read_csv("bundled/validation.csv")["sentence"].tolist()
-    new = learners(pd.read_csv("bundled/train.csv"))["sentence"].tolist()
+def main(log: str) -> None:
+    os.environ |= {"COLA_LOG": log, "COLA_PRIVACY": "plain"}
+    before, now = (Recorder(ColaONNXPredictor(f"models/{name}.onnx")) for name in ("model.fp32", "model"))
+    corpus = load_corpus("bundled")
+    usual = corpus["validation"]["sentence"]
+    new = learners(corpus["train"].to_pandas())["sentence"].tolist()
     chance, end = random.Random(0), datetime.now(UTC)
     for hour in range(HOURS):
-        moment = end - timedelta(hours=HOURS - hour)
-        events.now = lambda moment=moment: moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         recorder = before if hour < 24 else now
-        for number in range(SENTENCES):
+        recorder.at = end - timedelta(hours=HOURS - hour)
+        for number in range(REQUESTS):
             recorder.predict([chance.choice(new if hour >= HOURS - 24 and number % 2 else usual)])
         if chance.random() < 0.3:
             recorder.refused(*chance.choice(REFUSALS))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1])
