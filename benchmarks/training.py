@@ -40,7 +40,7 @@ class FixedWidth(DataModule):
 def seconds_an_epoch(data: DataModule, encoder: str) -> float:
     """Train one epoch, without validation, from the start."""
     pl.seed_everything(0, verbose=False)
-    model = ColaModel.from_pretrained(encoder, data.tokenizer.backend_tokenizer.to_str(), learning_rate=1e-4)
+    model = ColaModel.from_pretrained(encoder, tokenizer=data.tokenizer.backend_tokenizer.to_str(), learning_rate=1e-4)
     timer = Timer()
     quiet = dict.fromkeys(
         ["logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar", "limit_val_batches"], False

@@ -96,8 +96,8 @@ def saved_objects() -> list[dict]:
     return [*objects, saved("dashboard", "cola", references, **looks, **times)]
 
 
-def session(address: str, seconds: int) -> requests.Session:
-    """A session that asks again, every 2 s, while the server is starting."""
+def patient(address: str, seconds: int) -> requests.Session:
+    """What asks a server, and asks again, every 2 s, while that is starting."""
     made = requests.Session()
     made.auth = authentication(address)
     made.headers.update({"kbn-xsrf": "true", "osd-xsrf": "true"})  # without one of these, it may be a forged request
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--dashboards", default="http://localhost:5601", metavar="URL", help="default: %(default)s")
     parser.add_argument("--wait", type=int, default=60, metavar="SECONDS", help="default: %(default)s")
     args = parser.parse_args()
-    cluster, dashboards = session(args.cluster, args.wait), session(args.dashboards, args.wait)
+    cluster, dashboards = patient(args.cluster, args.wait), patient(args.dashboards, args.wait)
     file = "".join(json.dumps(each) + "\n" for each in saved_objects())
     try:
         answer = cluster.put(f"{args.cluster}/_index_template/cola", json=index_template())

@@ -115,7 +115,7 @@ PANELS = {
         {"test": ("name", "cola.drift.test"), "time": ("time",)},
         {"distance": ("max", "cola.drift.distance"), "drifted": ("max", "cola.drift.drifted")},
         DISTANCE.mark_line(point=alt.OverlayMarkDef(filled=False, fill="white"))
-        + DISTANCE.mark_point(filled=True, size=70).transform_filter("datum.drifted > 0"),
+        + DISTANCE.mark_point(filled=True, size=70, opacity=1).transform_filter("datum.drifted > 0"),
     ),
     "quality": Panel(
         "MCC, where labels have come in",
