@@ -37,10 +37,10 @@ def load_file(folder: Path, split: str) -> Dataset:
     file, layout = folder / AS_PUBLISHED[split], TSV
     if not file.exists():
         file, layout = folder / f"{split}.csv", {}
-        with file.open(encoding="utf-8-sig") as lines:
-            header = next(lines, "").strip()
-        if not {*TEXT} <= {*header.split(",")}:
-            sys.exit(f"{file} begins with {header!r}: it needs the columns sentence and label, separated by commas")
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            header = next(csv.reader(lines), [])
+        if not {*TEXT} <= {*header}:
+            sys.exit(f"{file} begins with {header}: it needs the columns sentence and label, separated by commas")
     columns = {"usecols": [*TEXT], "features": TEXT, "keep_default_na": False}  # "NA" is a sentence, not a gap
     rows = load_dataset("csv", data_files=str(file), split="train", **columns, **layout)  # one file is always "train"
     for number, (sentence, label) in enumerate(zip(rows["sentence"], rows["label"], strict=True), start=1):

@@ -83,7 +83,7 @@ if __name__ == "__main__":
     ways = load(args.checkpoint, args.models)
     validation = load_corpus(args.source or ways["PyTorch"][0].model.hparams.provenance["source"])["validation"]
     table = measure(ways, list(validation["sentence"]), torch.tensor(validation["label"]))
-    print(table.to_string(float_format="{:,.3f}".format))
+    print(table.to_string(float_format="{:,.2f}".format, formatters={"MCC": "{:.3f}".format}))
     draw(table, PICTURE)
     p50 = table["p50 (ms)"]
     print(f"{table.index[-1]} answers {p50.iloc[0] / p50.iloc[-1]:.1f} times as fast as PyTorch")

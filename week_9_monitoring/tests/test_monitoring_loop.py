@@ -31,7 +31,7 @@ def folder(model_onnx, tmp_path, monkeypatch):
 
 
 def test_the_loop_closes(folder, capfd):
-    retrain_loop.main(["training.epochs=2"])
+    retrain_loop.main(["training.epochs=1"])
     usual, drift, labels, better, after = capfd.readouterr().out.split("== ")[1:]
     assert "like the reference" in usual
     assert "DRIFT since" in drift

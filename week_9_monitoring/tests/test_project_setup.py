@@ -55,7 +55,7 @@ def test_cola_loads_as_its_authors_publish_it(tmp_path):
 
 
 def test_words_that_look_like_missing_values_are_sentences(tmp_path):
-    assert corpus_of('\ufeffsentence,label\nNA,1\n"Yes, null",0\n', tmp_path)["sentence"][:] == ["NA", "Yes, null"]
+    assert corpus_of('\ufeff"sentence",label\nNA,1\n"Yes, null",0\n', tmp_path)["sentence"][:] == ["NA", "Yes, null"]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_sentences_come_from_standard_input_without_its_byte_order_mark(checkpoi
         (["\0"], "sentence 1 has no words"),
         (["\u0301"], "sentence 1 has no words"),  # an accent without its letter
         (["seed=1"], "'seed=1' is no sentence"),
-        (["idx,sentence,label", "1,He runs.,1"], "is no sentence"),
+        (['idx,"sentence",label', "1,He runs.,1"], "is no sentence"),
     ],
 )
 def test_what_is_no_sentence_is_not_judged(sentences, message, checkpoint, monkeypatch, capsys):
