@@ -20,7 +20,7 @@ def command(tmp_path):
     ours["PYTHONPATH"] = str(WEEK)  # where submitit's jobs find our modules: they start elsewhere
 
     def run(*arguments: str) -> list[str]:
-        command = [sys.executable, WEEK / "train.py", f"source={tmp_path}", *arguments]
+        command = [sys.executable, WEEK / "train.py", *arguments, f"source={tmp_path}"]
         return subprocess.check_output(command, cwd=tmp_path, env=ours, text=True).splitlines()
 
     return run
