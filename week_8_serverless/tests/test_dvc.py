@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -138,10 +139,14 @@ def test_a_wrong_setting_stops_before_anything_is_trained(repository):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_pipeline_watches_all_code_that_a_stage_imports(stage):
-    script = WEEK / STAGES[stage]["cmd"].split()[1]
+    script = re.match(r"python (?:-m )?([\w.]+)", STAGES[stage]["cmd"])[1].removesuffix(".py")
     watched = {WEEK / file for file in STAGES[stage]["deps"] if file.endswith(".py")}
     types = {WEEK / "config.py"}  # the stage `settings` watches it for all
-    assert watched - types == imported(script, set()) - types
+    assert watched - types == imported(file_of(script), set()) - types
+
+
+def file_of(name: str | None) -> Path:
+    return WEEK / f"{str(name).replace('.', '/')}.py"
 
 
 def imported(module: Path, found: set[Path]) -> set[Path]:
@@ -150,7 +155,7 @@ def imported(module: Path, found: set[Path]) -> set[Path]:
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         for name in names or [getattr(node, "module", None)]:
-            file = module.parent / f"{name}.py"
+            file = file_of(name)
             if file.exists() and file not in found:
                 imported(file, found)
     return found

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import wandb
 
 import train as training
 from conftest import train
@@ -31,6 +32,7 @@ def tracked(few, tmp_path_factory):
         patch.delenv("WANDB_MODE")
         patch.setenv("WANDB_DIR", str(folder))
         patch.setattr("builtins.input", None)  # nothing is asked
+        wandb.teardown()  # an earlier test's settings
         train(source=few, epochs=2, batch_size=64, output=folder)
     kinds = {}
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
