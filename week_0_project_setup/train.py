@@ -65,11 +65,8 @@ def train(args: argparse.Namespace) -> Path:
     try:
         with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
             trainer.fit(model, data, ckpt_path=last if args.resume else None, weights_only=True)
-    except SystemExit as stop:
-        if isinstance(stop.code, str):
-            raise
-        advice = "go on with the same command and --resume" if last.exists() else "no epoch was saved yet"
-        sys.exit(f"stopped: {advice}")  # by Ctrl-C, to which Lightning exits without a word
+    except SystemExit as stop:  # a word of ours; or none, which is Lightning's answer to Ctrl-C
+        sys.exit(stop.code if isinstance(stop.code, str) else "stopped: go on with the same command and --resume")
     last.unlink(missing_ok=True)  # a finished run has nothing to resume
     return Path(best.best_model_path or sys.exit("not one epoch was trained"))
 
@@ -90,9 +87,7 @@ def check_length(model: ColaModel, vocabulary: int, max_length: int) -> None:
         with torch.no_grad():
             model(ids, torch.ones_like(ids))
     except (IndexError, RuntimeError):
-        sys.exit(
-            f"the encoder cannot read {max_length} tokens, or not its tokenizer's: choose a smaller maximum length"
-        )
+        sys.exit(f"the encoder cannot read {max_length} tokens, or not its tokenizer's: choose a smaller length")
 
 
 def check_same_run(last: Path, provenance: dict) -> None:

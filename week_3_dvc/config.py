@@ -4,49 +4,48 @@ Hydra holds the files of `configs/` and the command line against these classes, 
 the wrong type is refused, by name, before anything runs. The values stand in `configs/` alone.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
 
 
 @dataclass
 class Model:
-    name: str = MISSING
-    epochs: int = MISSING
-    learning_rate: float = MISSING
+    name: str
+    epochs: int
+    learning_rate: float
 
 
 @dataclass
 class Processing:
-    batch_size: int = MISSING
-    max_length: int = MISSING
+    batch_size: int
+    max_length: int
 
 
 @dataclass
 class Training:
-    epochs: int = MISSING
-    learning_rate: float = MISSING
-    weight_decay: float = MISSING
-    patience: int = MISSING
-    batches: float = MISSING
-    accelerator: str = MISSING
-    devices: int = MISSING
-    num_nodes: int = MISSING
-    strategy: str = MISSING
+    epochs: int
+    learning_rate: float
+    weight_decay: float
+    patience: int
+    batches: float
+    accelerator: str
+    devices: int
+    num_nodes: int
+    strategy: str
 
 
 @dataclass
 class Config:
-    name: str = MISSING
-    source: str = MISSING
-    seed: int = MISSING
-    output: str = MISSING
-    reports: str = MISSING
-    resume: bool = MISSING
-    model: Model = field(default_factory=Model)
-    processing: Processing = field(default_factory=Processing)
-    training: Training = field(default_factory=Training)
+    name: str
+    source: str
+    seed: int
+    output: str
+    reports: str
+    resume: bool
+    model: Model
+    processing: Processing
+    training: Training
 
 
 ConfigStore.instance().store("schema", Config)

@@ -25,7 +25,6 @@ from tqdm import tqdm
 from inference_onnx import MODEL, NO_SENTENCE, ColaONNXPredictor
 
 CHUNK = 1024  # lines
-ERROR = b'"error": '  # stands in no sentence: JSON puts a backslash before quotes
 
 
 class Scorer:
@@ -33,32 +32,29 @@ class Scorer:
 
     def __init__(self, source: Path, output: Path, model: Path):
         logging.getLogger("inference_onnx").setLevel(logging.ERROR)  # what is cut is counted once, at the end
-        self.source, self.output, self.model = source, output, model
+        self.source, self.output = source, output
         self.predictor = ColaONNXPredictor(model)
 
     def __call__(self, chunk: dict) -> dict:
-        """Make the part of the chunk that begins at byte `start`; returns how many sentences were cut."""
+        """Make the part of the chunk that begins at byte `start`."""
         with self.source.open("rb") as file:
             file.seek(chunk["start"])
-            rows = [self.read(line) for line in islice(file, CHUNK)]
-        judged = iter(self.predictor.predict([row["sentence"] for row in rows if "error" not in row]))
-        lines = [json.dumps(row if "error" in row else next(judged), ensure_ascii=False) + "\n" for row in rows]
+            lines = [json.dumps(self.judge(line), ensure_ascii=False) + "\n" for line in islice(file, CHUNK)]
         part = self.output / chunk["part"]
         beside = part.with_name(f".{part.name}.{os.getpid()}")  # renamed when it is whole: a kill leaves no half part
         beside.write_text("".join(lines), encoding="utf-8")
         beside.replace(part)
-        return {"cut": sum(row.get("cut", 0) for row in rows)}
+        return chunk
 
-    def read(self, line: bytes) -> dict:
-        """The sentence of a line, or what is wrong with it."""
+    def judge(self, line: bytes) -> dict:
+        """The judgement of a line, or what is wrong with it."""
         try:
-            sentence = line.decode("utf-8-sig").rstrip("\r\n")
-        except UnicodeDecodeError:
-            return {"sentence": line.decode(errors="replace").rstrip("\r\n"), "error": "not UTF-8"}
-        encoding = self.predictor.tokenizer.encode(sentence)
-        if all(encoding.special_tokens_mask):
-            return {"sentence": sentence, "error": "no words"}
-        return {"sentence": sentence, "cut": bool(encoding.overflowing)}
+            (judgement,) = self.predictor.predict([line.decode("utf-8-sig").rstrip("\r\n")])
+        except ValueError as error:
+            reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "no words"
+            return {"sentence": line.decode(errors="replace").rstrip("\r\n"), "error": reason}
+        cut = self.predictor.tokenizer.encode(judgement["sentence"]).overflowing
+        return judgement | ({"cut": True} if cut else {})
 
 
 def split(source: Path) -> list[dict]:
@@ -91,12 +87,7 @@ def begin(scorer: Scorer) -> None:
         sys.exit(f"{scorer.output} was begun with other sentences or another model: choose another folder")
 
 
-def here(todo: list[dict], scorer: Scorer) -> Iterator[dict]:
-    with ThreadPool(os.cpu_count()) as pool:  # ONNX Runtime lets other threads run while it computes
-        yield from pool.imap_unordered(scorer, todo)
-
-
-def on_ray(todo: list[dict], scorer: Scorer) -> Iterator[dict]:
+def on_ray(todo: list[dict], *places: Path) -> Iterator[dict]:
     """Score the chunks on the cluster that the environment's RAY_ADDRESS names, or on one of this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its makers otherwise
     import ray.data
@@ -105,9 +96,8 @@ def on_ray(todo: list[dict], scorer: Scorer) -> Iterator[dict]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False  # ours shows the same
     workers = ray.data.ActorPoolStrategy(size=min(len(todo), int(ray.cluster_resources()["CPU"])))
-    places = [path.absolute() for path in (scorer.source, scorer.output, scorer.model)]
     chunks = ray.data.from_items(todo, override_num_blocks=len(todo))
-    yield from chunks.map(Scorer, fn_constructor_args=places, compute=workers).iter_rows()
+    yield from chunks.map(Scorer, fn_constructor_args=[p.absolute() for p in places], compute=workers).iter_rows()
 
 
 def score_file(source: Path, output: Path, model: Path = MODEL, ray: bool = False) -> str:
@@ -115,10 +105,15 @@ def score_file(source: Path, output: Path, model: Path = MODEL, ray: bool = Fals
     chunks, scorer = split(source), Scorer(source, output, model)
     begin(scorer)
     todo = [chunk for chunk in chunks if not (output / chunk["part"]).exists()]
-    scored = on_ray(todo, scorer) if ray and todo else here(todo, scorer)
-    cut = sum(chunk["cut"] for chunk in tqdm(scored, total=len(todo), unit="chunk", disable=None))
-    lines = Counter(ERROR in line for chunk in chunks for line in (output / chunk["part"]).read_bytes().splitlines())
-    return f"{lines.total():,} lines, {lines[True]:,} with an error, {cut:,} cut in this run: {output}"
+    with ThreadPool(os.cpu_count()) as pool:  # ONNX Runtime lets other threads run while it computes
+        scored = on_ray(todo, source, output, model) if ray and todo else pool.imap_unordered(scorer, todo)
+        for _ in tqdm(scored, total=len(todo), unit="chunk", disable=None):
+            pass
+    counts = Counter()
+    for chunk in chunks:
+        part = (output / chunk["part"]).read_bytes()  # in a sentence, a backslash would stand before the quotes
+        counts.update(lines=part.count(b"\n"), errors=part.count(b', "error": '), cut=part.count(b', "cut": '))
+    return f"{counts['lines']:,} lines, {counts['errors']:,} with an error, {counts['cut']:,} cut: {output}"
 
 
 if __name__ == "__main__":

@@ -33,42 +33,29 @@ class ColaPredictor:
 
     @torch.inference_mode()
     def logits(self, sentences: list[str], batch_size: int = 64) -> Tensor:
-        """Logits (N, 2) of N sentences, in their order; a ValueError where one holds nothing to judge."""
-        logits, cut = torch.empty(len(sentences), 2), 0
-        order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))  # like lengths pad each other least
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            encodings = self.tokenizer.encode_batch([sentences[i] for i in rows])
-            for row, encoding in zip(rows, encodings, strict=True):
+        """Logits (N, 2) of N sentences; a ValueError where one holds nothing to judge."""
+        logits, cut = [], 0
+        for start in range(0, len(sentences), batch_size):
+            encodings = self.tokenizer.encode_batch(sentences[start : start + batch_size])
+            for number, encoding in enumerate(encodings, start + 1):
                 if all(encoding.special_tokens_mask):  # blank, or of signs that the tokenizer leaves out
-                    raise ValueError(f"sentence {row + 1} has no words: {sentences[row]!r}")
+                    raise ValueError(f"sentence {number} has no words: {sentences[number - 1]!r}")
                 cut += bool(encoding.overflowing)
-            ids = torch.tensor([e.ids for e in encodings])  # (B, T)
-            mask = torch.tensor([e.attention_mask for e in encodings])  # (B, T)
-            logits[rows] = self.model(ids, mask)
+            ids = torch.tensor([encoding.ids for encoding in encodings])  # (B, T)
+            mask = torch.tensor([encoding.attention_mask for encoding in encodings])  # (B, T)
+            logits.append(self.model(ids, mask))
         if cut:
             length = self.tokenizer.truncation["max_length"]
             print(f"{cut} of {len(sentences)} sentences were cut after {length} tokens", file=sys.stderr)
-        return logits
+        return torch.cat(logits)
 
     def predict(self, sentences: list[str]) -> list[dict]:
         """One `{"sentence", "label", "score"}` a sentence; `score` is the probability of "acceptable"."""
         scores = [round(score, 4) for score in self.logits(sentences).softmax(dim=1)[:, 1].tolist()]
+        labels = [self.labels[int(score >= 0.5)] for score in scores]
         return [
-            {"sentence": sentence, "label": self.labels[int(score >= 0.5)], "score": score}
-            for sentence, score in zip(sentences, scores, strict=True)
+            {"sentence": s, "label": label, "score": p} for s, label, p in zip(sentences, labels, scores, strict=True)
         ]
-
-
-def read_sentences(arguments: list[str]) -> list[str]:
-    """The sentences on the command line, or else the lines of standard input."""
-    if not arguments:
-        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # a byte order mark is no part of the first
-    sentences = arguments or [line.rstrip("\n") for line in sys.stdin]
-    for sentence in sentences:
-        if re.fullmatch(NO_SENTENCE, sentence):
-            sys.exit(f"{sentence!r} is no sentence: give sentences alone, one an argument or a line")
-    return sentences
 
 
 if __name__ == "__main__":
@@ -77,11 +64,14 @@ if __name__ == "__main__":
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     args = parser.parse_args()
+    sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # a byte order mark is no part of the first sentence
+    sentences = args.sentence or [line.rstrip("\n") for line in sys.stdin]
+    if strange := next((sentence for sentence in sentences if re.fullmatch(NO_SENTENCE, sentence)), None):
+        sys.exit(f"{strange!r} is no sentence: give sentences alone, one an argument or a line")
     try:
-        judged = ColaPredictor(args.checkpoint).predict(read_sentences(args.sentence))
-    except ValueError as error:  # nothing to judge, or not UTF-8
+        judged = ColaPredictor(args.checkpoint).predict(sentences)
+    except ValueError as error:  # nothing to judge
         sys.exit(str(error))
     for row in judged:
-        print(
-            json.dumps(row, ensure_ascii=False) if args.json else "{label:<12}  {score:.3f}  {sentence}".format(**row)
-        )
+        text = "{label:<12}  {score:.3f}  {sentence}".format(**row)
+        print(json.dumps(row, ensure_ascii=False) if args.json else text)

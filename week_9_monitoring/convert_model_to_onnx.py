@@ -66,7 +66,7 @@ def add_metadata(path: Path, predictor: ColaPredictor, precision: str) -> None:
         "precision": precision,
         "labels": json.dumps(predictor.labels),
         "provenance": json.dumps(predictor.model.hparams.provenance),
-        "tokenizer": predictor.tokenizer.to_str(),
+        "tokenizer": predictor.model.hparams.tokenizer,
     }
     model = onnx.load(path)
     onnx.helper.set_model_props(model, facts)
@@ -86,10 +86,8 @@ def convert(checkpoint: Path, source: str | None = None, output: Path = MODEL.pa
         logits = {"pytorch": predictor.logits(sentences).numpy(), "fp32": ColaONNXPredictor(fp32).logits(sentences)}
         difference = float(np.abs(logits["pytorch"] - logits["fp32"]).max())
         if not difference <= TOLERANCE:  # not >: NaN is no parity either
-            sys.exit(
-                f"logits differ from PyTorch's by {difference:.1e}, allowed are {TOLERANCE:.0e}: "
-                f"{output / MODEL.name} is as it was"
-            )
+            kept = f"{output / MODEL.name} is as it was"
+            sys.exit(f"logits differ from PyTorch's by {difference:.1e}, allowed are {TOLERANCE:.0e}: {kept}")
         quantize(fp32, int8)
         add_metadata(int8, predictor, "int8")
         logits["int8"] = ColaONNXPredictor(int8).logits(sentences)

@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 class ColaONNXPredictor:
     """The exported classifier: one file. Any number of threads may use it at the same time."""
 
-    def __init__(self, path: str | Path = MODEL, threads: int = 1):
+    def __init__(self, path: str | Path = MODEL):
         if not Path(path).exists():
             sys.exit(f"{path} not found: run dvc pull, dvc repro, or python convert_model_to_onnx.py")
         content = Path(path).read_bytes()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # more threads than one wait for each other, and keep cores busy with it
+        options.intra_op_num_threads = 1  # several would wait for each other, and keep cores busy with it
         options.enable_mem_pattern = False  # it remembers every shape that it has seen, and here nearly each is new
         self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         metadata = self.session.get_modelmeta().custom_metadata_map
@@ -41,46 +41,32 @@ class ColaONNXPredictor:
             "sha256": hashlib.sha256(content).hexdigest(),
         }
 
-    def logits(self, sentences: list[str], batch_size: int = 16) -> np.ndarray:
-        """Logits (N, 2) of N sentences, in their order; a ValueError where one holds nothing to judge."""
-        if self.facts["precision"] == "int8":
-            batch_size = 1  # int8 rounds a batch by its largest number: alone, a sentence has one score
-        logits, cut = np.empty((len(sentences), 2), dtype=np.float32), 0
-        order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))  # like lengths pad each other least
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            encodings = self.tokenizer.encode_batch([sentences[i] for i in rows])
-            for row, encoding in zip(rows, encodings, strict=True):
-                if all(encoding.special_tokens_mask):  # blank, or of signs that the tokenizer leaves out
-                    raise ValueError(f"sentence {row + 1} has no words: {sentences[row]!r}")
-                cut += bool(encoding.overflowing)
-            ids = np.array([encoding.ids for encoding in encodings])  # (B, T)
-            mask = np.array([encoding.attention_mask for encoding in encodings])  # (B, T)
-            (logits[rows],) = self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+    def logits(self, sentences: list[str]) -> np.ndarray:
+        """Logits (N, 2) of N sentences; a ValueError where one holds nothing to judge.
+
+        One by one: int8 rounds by the largest number of a batch, so that only alone has a sentence always one score.
+        """
+        logits, cut = [], 0
+        for number, sentence in enumerate(sentences, start=1):
+            encoding = self.tokenizer.encode(sentence)
+            if all(encoding.special_tokens_mask):  # blank, or of signs that the tokenizer leaves out
+                raise ValueError(f"sentence {number} has no words: {sentence!r}")
+            cut += bool(encoding.overflowing)
+            ids, mask = np.array([encoding.ids]), np.array([encoding.attention_mask])  # (1, T)
+            logits += self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
         if cut:
             length = self.tokenizer.truncation["max_length"]
             log.warning("%d of %d sentences were cut after %d tokens", cut, len(sentences), length)
-        return logits
+        return np.concatenate(logits)
 
     def predict(self, sentences: list[str]) -> list[dict]:
         """One `{"sentence", "label", "score"}` a sentence; `score` is the probability of "acceptable"."""
         logits = self.logits(sentences).astype(float)
         scores = (1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).round(4).tolist()  # (N,), the softmax of two
+        labels = [self.labels[int(score >= 0.5)] for score in scores]
         return [
-            {"sentence": sentence, "label": self.labels[int(score >= 0.5)], "score": score}
-            for sentence, score in zip(sentences, scores, strict=True)
+            {"sentence": s, "label": label, "score": p} for s, label, p in zip(sentences, labels, scores, strict=True)
         ]
-
-
-def read_sentences(arguments: list[str]) -> list[str]:
-    """The sentences on the command line, or else the lines of standard input."""
-    if not arguments:
-        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # a byte order mark is no part of the first
-    sentences = arguments or [line.rstrip("\n") for line in sys.stdin]
-    for sentence in sentences:
-        if re.fullmatch(NO_SENTENCE, sentence):
-            sys.exit(f"{sentence!r} is no sentence: give sentences alone, one an argument or a line")
-    return sentences
 
 
 if __name__ == "__main__":
@@ -89,11 +75,14 @@ if __name__ == "__main__":
     parser.add_argument("--model", type=Path, default=MODEL, help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     args = parser.parse_args()
+    sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")  # a byte order mark is no part of the first sentence
+    sentences = args.sentence or [line.rstrip("\n") for line in sys.stdin]
+    if strange := next((sentence for sentence in sentences if re.fullmatch(NO_SENTENCE, sentence)), None):
+        sys.exit(f"{strange!r} is no sentence: give sentences alone, one an argument or a line")
     try:
-        judged = ColaONNXPredictor(args.model).predict(read_sentences(args.sentence))
-    except ValueError as error:  # nothing to judge, or not UTF-8
+        judged = ColaONNXPredictor(args.model).predict(sentences)
+    except ValueError as error:  # nothing to judge
         sys.exit(str(error))
     for row in judged:
-        print(
-            json.dumps(row, ensure_ascii=False) if args.json else "{label:<12}  {score:.3f}  {sentence}".format(**row)
-        )
+        text = "{label:<12}  {score:.3f}  {sentence}".format(**row)
+        print(json.dumps(row, ensure_ascii=False) if args.json else text)

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from torchmetrics import Metric
 from torchmetrics.classification import BinaryConfusionMatrix, BinaryROC
 from torchmetrics.functional.classification import binary_roc
 
@@ -44,7 +45,11 @@ def write_report(folder: Path, results: dict[str, dict], judged: pd.DataFrame, h
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(results, indent=2) + "\n")
     wrong_sentences(judged).to_csv(folder / "wrong_sentences.csv", index=False)
-    figures = {"confusion_matrix": plot_confusion(judged), "roc": plot_roc(judged), "calibration": plot_bins(judged)}
+    figures = {
+        "confusion_matrix": plot(BinaryConfusionMatrix(), judged, labels=LABELS, cmap="Blues"),
+        "roc": plot(BinaryROC(), judged, score=True),
+        "calibration": plot_calibration(calibration(judged)),
+    }
     if history:
         table = pd.DataFrame(history)
         table.to_csv(folder / "history.csv", index=False)
@@ -56,14 +61,11 @@ def write_report(folder: Path, results: dict[str, dict], judged: pd.DataFrame, h
 
 def wrong_sentences(judged: pd.DataFrame) -> pd.DataFrame:
     """Columns `sentence`, `label`, `answer` (words) and `score`; the surest mistakes first."""
-    table = judged.assign(
-        label=[LABELS[label] for label in judged["label"]],
-        answer=[LABELS[int(score >= 0.5)] for score in judged["score"]],
-        score=judged["score"].round(4),
-    )
+    table = judged.assign(answer=(judged["score"] >= 0.5).astype(int), score=judged["score"].round(4))
     wrong = table[table["label"] != table["answer"]]
-    surest = (wrong["score"] - 0.5).abs().sort_values(ascending=False, kind="stable").index
-    return wrong.loc[surest, ["sentence", "label", "answer", "score"]]
+    wrong = wrong.sort_values("score", key=lambda score: -(score - 0.5).abs(), kind="stable")
+    words = {column: wrong[column].map(dict(enumerate(LABELS))) for column in ("label", "answer")}
+    return wrong.assign(**words)[["sentence", "label", "answer", "score"]]
 
 
 def calibration(judged: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
@@ -83,32 +85,19 @@ def tensors(judged: pd.DataFrame) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor(judged["score"].to_numpy()), torch.tensor(judged["label"].to_numpy())  # (N,), (N,)
 
 
-def plot_confusion(judged: pd.DataFrame) -> plt.Figure:
-    matrix = BinaryConfusionMatrix()
-    matrix.update(*tensors(judged))
-    return matrix.plot(labels=LABELS, cmap="Blues")[0]
+def plot(metric: Metric, judged: pd.DataFrame, **options) -> plt.Figure:
+    """The metric as torchmetrics draws it."""
+    metric.update(*tensors(judged))
+    return metric.plot(**options)[0]
 
 
-def plot_roc(judged: pd.DataFrame) -> plt.Figure:
-    curve = BinaryROC()
-    curve.update(*tensors(judged))
-    figure, axes = curve.plot(score=True)
-    axes.plot([0, 1], [0, 1], "--", color="grey")  # guessing
-    return figure
-
-
-def plot_bins(judged: pd.DataFrame) -> plt.Figure:
-    bins = calibration(judged)
-    figure, axes = plt.subplots(figsize=(4.5, 4))
-    axes.plot([0, 1], [0, 1], "--", color="grey", label="perfect")
-    axes.scatter(bins["mean score"], bins["share acceptable"], s=10 + bins["sentences"] / bins["sentences"].max() * 90)
-    axes.set(xlabel="mean score", ylabel="share acceptable", title="Calibration; larger: more sentences")
-    axes.legend()
-    return figure
+def plot_calibration(bins: pd.DataFrame) -> plt.Figure:
+    axes = bins.plot.scatter("mean score", "share acceptable", s="sentences", figsize=(4.5, 4), title="Calibration")
+    axes.axline((0, 0), slope=1, linestyle="--", color="grey")  # a score of 0.8 is right 8 times in 10
+    return axes.figure
 
 
 def plot_history(history: pd.DataFrame) -> plt.Figure:
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4))
-    history.plot(x="epoch", y=["train/loss", "val/loss"], marker="o", grid=True, title="Loss", ax=axes[0])
-    history.plot(x="epoch", y=["val/accuracy", "val/mcc"], marker="o", grid=True, title="Quality", ax=axes[1])
-    return figure
+    pairs = [("train/loss", "val/loss"), ("val/accuracy", "val/mcc")]
+    curves = history.set_index("epoch")[[name for pair in pairs for name in pair]]
+    return curves.plot(subplots=pairs, layout=(1, 2), figsize=(9, 4), marker="o", grid=True).flat[0].figure

@@ -217,7 +217,7 @@ def test_what_is_no_sentence_is_not_judged(sentences, message, checkpoint, monke
 
 
 def test_text_in_another_encoding_is_not_judged(checkpoint, monkeypatch, capsys):
-    with pytest.raises(SystemExit, match="utf-8"):
+    with pytest.raises(UnicodeDecodeError):
         judged(monkeypatch, capsys, "--checkpoint", checkpoint, stdin="He runs.".encode("utf-16"))
 
 
