@@ -7,11 +7,9 @@
     python tools/weeks.py test 3 4 -- -q    run the tests of weeks 3 and 4 from copies outside the repository
     python tools/weeks.py test --new        of all weeks, those that are new or changed there; in the last week all
 
-Copies of one program drift apart unless a machine compares them. So lesson.diff records what a week changes in files
-of the week before, and the table under "What changed" in its README names them, and those that are new or removed.
-README.md, GO_REAL.md and lesson.diff are each week's own. To mend something: edit the first week that is wrong, then
-forward, check and, where a lesson was meant to change, record. Exit code 1: the ladder does not hold, a conflict is
-left, or a test fails.
+lesson.diff records what a week changes in files of the week before, and the table under "What changed" in its README
+names them, and those that are new or removed. README.md, GO_REAL.md and lesson.diff are each week's own. To mend
+something: edit the first week that is wrong, then forward, check and, where a lesson was meant to change, record.
 """
 
 import argparse
@@ -21,7 +19,7 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -31,9 +29,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 RUN = "python tools/weeks.py"
 OWN = ("README.md", "GO_REAL.md", "lesson.diff")
-TEST = re.compile(r"tests/test_\w+\.py")
-CURES = f"""  a fix?    edit the first week that has the mistake, then: {RUN} forward
-  a lesson? name it in the week's README.md, then:          {RUN} record"""
+CURES = f"  a fix? edit the first week that has the mistake, then: {RUN} forward\n  a lesson? then: {RUN} record"
 MARKER = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
 LEADS_OUT = re.compile(rb" *(?:from|import) +(\.\.|(?:week_\d+_\w+|tools|benchmarks)\b)")
 # Git as a tool on temporary folders, deaf to the user's settings.
@@ -42,15 +38,12 @@ File = tuple[int, bytes]  # git's mode (0o100644; 0o100755: executable; 0o120000
 
 
 class Week(NamedTuple):
-    """A folder of the course."""
-
     number: int
     name: str
     files: dict[str, File]  # by path; what lessons are about
     own: dict[str, File]
 
     def text(self, path: str) -> bytes:
-        """The content of one of its own files; nothing where it is missing."""
         return self.own.get(path, (0, b""))[1]
 
     def table(self) -> list[str]:
@@ -92,35 +85,27 @@ def ladder(files: dict[str, File]) -> list[Week]:
 def weeks_now() -> list[Week]:
     """The weeks in the working tree: what git tracks, and what `git add .` would, but for the runs' reports."""
     what = ("--cached", "--others", "--exclude-standard", "--exclude=reports/", "week_*")
-    paths = sorted(set(filter(None, git("ls-files", "-z", *what).stdout.decode().split("\0"))))
-    return ladder({path: read(ROOT / path) for path in paths if os.path.lexists(ROOT / path)})
+    paths = git("ls-files", "-z", *what).stdout.decode().split("\0")[:-1]
+    return ladder({path: read(ROOT / path) for path in sorted(paths) if os.path.lexists(ROOT / path)})
 
 
 def weeks_at(revision: str) -> list[Week]:
-    """The weeks as committed."""
-    with tarfile.open(fileobj=io.BytesIO(git("archive", revision).stdout)) as archive:
-        files = [file for file in archive if file.isreg()]
-        modes = {True: 0o100755, False: 0o100644}
-        return ladder({f.name: (modes[bool(f.mode & 0o100)], archive.extractfile(f).read()) for f in files})
+    with tarfile.open(fileobj=io.BytesIO(git("archive", revision).stdout)) as tar:
+        return ladder({f.name: (0o100644 | f.mode & 0o111, tar.extractfile(f).read()) for f in tar if f.isreg()})
 
 
 def difference(before: Week, week: Week) -> bytes:
     """The patch of the files that both weeks have, in the order of the README's table."""
     both = [path for path in before.files.keys() & week.files if before.files[path] != week.files[path]]
     with TemporaryDirectory() as folder:
-        for side, files in (("a", before.files), ("b", week.files)):
-            Path(folder, side).mkdir()
-            write(f"{folder}/{side}", {path: files[path] for path in both})
+        write(f"{folder}/a", {path: before.files[path] for path in both})
+        write(f"{folder}/b", {path: week.files[path] for path in both})
         options = ("--no-index", "--no-prefix", "--binary", "--diff-algorithm=myers", "--indent-heuristic")
         patch = git("diff", *options, "a", "b", folder=folder, check=False).stdout
     patch = re.sub(rb"(?m)^index .*\n(?!GIT binary patch)", b"", patch)
-    names = week.table()
-
-    def place(part: bytes) -> int:
-        path = part.split(b"\n", 1)[0].decode().rpartition(" b/")[2]
-        return next((i for i, name in enumerate(names) if covers(name, path)), len(names))
-
-    return b"".join(sorted(re.split(rb"(?m)^(?=diff --git )", patch), key=place))
+    parts = {p.split(b"\n", 1)[0].decode().rpartition(" b/")[2]: p for p in re.split(rb"(?m)^(?=diff --git )", patch)}
+    named = [path for name in week.table() for path in parts if covers(name, path)]
+    return b"".join(parts[path] for path in dict.fromkeys([*named, *parts]))
 
 
 def covers(name: str, path: str) -> bool:
@@ -132,8 +117,7 @@ def untaught(before: Week, week: Week) -> Iterator[str]:
     """Rule 1: the files that both weeks have are those of the week before with lesson.diff applied."""
     with TemporaryDirectory() as folder:
         write(folder, before.files)
-        if lesson := week.text("lesson.diff"):
-            git("apply", "--reject", "--whitespace=nowarn", "-", folder=folder, stdin=lesson, check=False)
+        git("apply", "--reject", "--whitespace=nowarn", "-", folder=folder, stdin=week.text("lesson.diff"), check=False)
         for path in sorted(before.files.keys() & week.files):
             if read(Path(folder, path)) != week.files[path]:
                 yield f"{week.name}/{path}: lesson.diff does not make it of {before.name}'s.\n{CURES} {week.number}"
@@ -143,12 +127,10 @@ def unnamed(before: Week, week: Week) -> Iterator[str]:
     """Rule 2: the table names exactly the files that are new, changed or removed."""
     table, names = f'{week.name}/README.md: the table under "What changed"', week.table()
     touched = [p for p in sorted(before.files | week.files) if before.files.get(p) != week.files.get(p)]
-    for path in touched:
-        if not any(covers(name, path) for name in names):
-            yield f"{table} lacks `{path}`.\n  add a row that says what became of it"
-    for name in names:
-        if not any(covers(name, path) for path in touched):
-            yield f"{table} names `{name}`, which is as it was in {before.name}.\n  take it out of the table"
+    for path in (p for p in touched if not any(covers(name, p) for name in names)):
+        yield f"{table} lacks `{path}`.\n  add a row that says what became of it"
+    for name in (n for n in names if not any(covers(n, path) for path in touched)):
+        yield f"{table} names `{name}`, which is as it was in {before.name}.\n  take it out of the table"
 
 
 def astray(week: Week) -> Iterator[str]:
@@ -218,13 +200,12 @@ def forward(weeks: list[Week], start: int, since: str) -> int:
     return 0
 
 
-def test(weeks: list[Week], chosen: list[int], new: bool, jobs: int, options: list[str]) -> int:
+def test(weeks: list[Week], chosen: Sequence[int], new: bool, jobs: int, options: list[str]) -> int:
     """Rule 4: the tests of each week pass from a copy outside the repository."""
 
     def run(number: int) -> bool:
-        week, paths = weeks[number], sorted(path for path in weeks[number].files if TEST.fullmatch(path))
-        if new and 0 < number < len(weeks) - 1:
-            paths = [path for path in paths if weeks[number - 1].files.get(path) != week.files[path]]
+        week, before = weeks[number], weeks[number - 1].files if new and 0 < number < len(weeks) - 1 else {}
+        paths = sorted(p for p in week.files if Path(p).match("tests/test_*.py") and before.get(p) != week.files[p])
         with TemporaryDirectory() as folder:
             write(folder, week.files | week.own)
             command = [sys.executable, "-m", "pytest", *paths, *options]
@@ -234,9 +215,8 @@ def test(weeks: list[Week], chosen: list[int], new: bool, jobs: int, options: li
 
     with ThreadPoolExecutor(jobs) as pool:
         passed = list(pool.map(run, chosen))
-    print(
-        "\n".join(f"week {number}: {'passed' if ok else 'FAILED'}" for number, ok in zip(chosen, passed, strict=True))
-    )
+    for number, ok in zip(chosen, passed, strict=True):
+        print(f"week {number}: {'passed' if ok else 'FAILED'}")
     return int(not all(passed))
 
 
@@ -250,15 +230,13 @@ def main() -> int:
     parser.add_argument("--jobs", metavar="N", type=int, default=1, help="weeks that are tested at the same time")
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     args, weeks = parser.parse_args(sys.argv[1:cut]), weeks_now()
-    if not set(args.weeks) <= {week.number for week in weeks}:
-        parser.error(f"there is no such week: {args.weeks}")
     if args.command == "check":
         return check(weeks)
     if args.command == "forward":
         return forward(weeks, args.start, args.since)
     if args.command == "test":
-        last_first = [week.number for week in reversed(weeks)]  # it takes longest
-        return test(weeks, args.weeks or last_first, args.new, args.jobs, sys.argv[cut + 1 :])
+        chosen = args.weeks or range(len(weeks))[::-1]  # the last one first, as it takes longest
+        return test(weeks, chosen, args.new, args.jobs, sys.argv[cut + 1 :])
     for number in args.weeks:
         patch = difference(weeks[number - 1], weeks[number])
         if args.command == "diff":

@@ -2,8 +2,6 @@
 
 echo '{"sentences": ["He run."]}' | python lambda_handler.py        # calls it as Lambda would, in this process
 python lambda_handler.py < tests/events/http_api.json               # a request, as API Gateway hands it over
-
-Lambda imports this module once for each copy that it starts, and then calls `lambda_handler` for one event at a time.
 """
 
 import asyncio
@@ -21,47 +19,32 @@ REQUEST = {
     "requestContext": {"http": {"method": "POST", "path": "/predict", "sourceIp": "127.0.0.1"}},
 }
 
-
-async def below_stage(scope, receive, send):
-    """The app below its stage: https://.../dev/predict is its /predict, and its page links to /dev/openapi.json."""
-    event = scope["aws.event"]
-    stage = event["requestContext"].get("stage", "$default")
-    if stage != "$default":
-        scope["root_path"] = f"/{stage}"
-        if "version" not in event:  # a REST API leaves the stage out of the path, an HTTP API does not
-            scope["path"] = f"/{stage}{scope['path']}"
-    await app(scope, receive, send)
-
-
-# The model is loaded here, outside of the handler: a cold start pays for it once. Mangum would load it for each event.
+# Lambda imports this once for each copy that it starts. So the model is loaded here; Mangum would, for each event.
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 loaded = lifespan(app)
 loop.run_until_complete(loaded.__aenter__())
-web = Mangum(below_stage, lifespan="off")
 
 
-def lambda_handler(event, context) -> dict:
-    """Answer a request of a gateway, a direct {"sentences": [...]} or {"sentence": "..."}, or a ping."""
+def web(event: dict, context) -> dict:
+    """The app's answer to a request; of an HTTP API, /dev/predict is /predict of its stage dev."""
+    stage = event["requestContext"].get("stage", "") if "version" in event else ""  # a REST API leaves it out itself
+    return Mangum(app, lifespan="off", api_gateway_base_path=stage)(event, context)
+
+
+def lambda_handler(event: dict, context) -> dict:
+    """Answer a request of a gateway, a direct {"sentences": [...]}, or a ping."""
     match event:
         case {"requestContext": {"http": _}} | {"requestContext": _, "httpMethod": _}:
             return web(event, context)
         case {"sentences": _}:
-            return judge(event, context)
-        case {"sentence": sentence, **others}:
-            return judge({"sentences": [sentence], **others}, context)
+            answer = web({**REQUEST, "body": json.dumps(event)}, context)
+            content = json.loads(answer["body"])  # raises where the service failed: a 500 is no JSON
+            return {"predictions": content} if answer["statusCode"] == 200 else {"error": content}
         case {"warmup": True} | {"detail-type": "Scheduled Event"}:
             return {"status": "warm"}  # it only keeps this copy alive
     # An error, not an answer: a queue would take any answer as done, and delete its messages.
     raise ValueError('send {"sentences": ["..."]}, or a request by a gateway')
-
-
-def judge(batch: dict, context) -> dict:
-    answer = web({**REQUEST, "body": json.dumps(batch)}, context)
-    if answer["statusCode"] == 500:
-        raise RuntimeError("the service failed, its log says why")
-    content = json.loads(answer["body"])
-    return {"predictions": content} if answer["statusCode"] == 200 else {"error": content}
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 python -m aws.deploy 123456789012.dkr.ecr.us-east-1.amazonaws.com/cola@sha256:...
 
 New code -> a published version, which never changes again -> a smoke test of this version -> the alias moves to it.
-Callers call the alias. So where something fails, nothing has to be undone: the version is left aside, callers keep the
-one that they had, and the exit code is 1.
+Callers call the alias. So where something fails, nothing has to be undone: they keep the version that they had.
 """
 
 import argparse
@@ -13,16 +12,13 @@ import sys
 
 import boto3
 
+ALIAS = "live"  # what callers call
 SENTENCES = {"sentences": ["The boy is sitting on a bench."]}
 HEALTH = {
     "version": "2.0",
     "headers": {},
     "requestContext": {"http": {"method": "GET", "path": "/health", "sourceIp": "127.0.0.1"}},
 }
-
-
-class DeploymentError(Exception):
-    """The version must not get callers."""
 
 
 def publish(client, function: str, image: str) -> str:
@@ -36,46 +32,41 @@ def invoke(client, function: str, version: str, event: dict):
     answer = client.invoke(FunctionName=function, Qualifier=version, Payload=json.dumps(event))
     content = json.loads(answer["Payload"].read())
     if "FunctionError" in answer:  # it raised, or did not even start
-        raise DeploymentError(content.get("errorMessage", content))
+        raise RuntimeError(content.get("errorMessage", content))
     return content
 
 
-def smoke_test(ask) -> dict:
-    """Have a sentence judged; returns what /health says of the model. `ask` takes an event and returns the answer."""
-    match ask(SENTENCES):
+def smoke_test(client, function: str, version: str) -> str:
+    """Have a sentence judged; returns what the model was trained on."""
+    judged = invoke(client, function, version, SENTENCES)
+    match judged:
         case {"predictions": [{"label": "acceptable" | "unacceptable", "score": float(score)}]} if 0 <= score <= 1:
-            pass
-        case answer:
-            raise DeploymentError(f"no judgement: {json.dumps(answer)}")
-    match ask(HEALTH):
-        case {"statusCode": 200, "body": body}:
-            return json.loads(body)
-        case answer:
-            raise DeploymentError(f"not healthy: {json.dumps(answer)}")
+            health = invoke(client, function, version, HEALTH)
+            if health.get("statusCode") != 200:
+                raise RuntimeError(f"not healthy: {json.dumps(health)}")
+            return json.loads(health["body"])["provenance"]["source"]
+    raise RuntimeError(f"no judgement: {json.dumps(judged)}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("image", help="by its digest: REGISTRY/REPOSITORY@sha256:...")
-    parser.add_argument("--function", default="cola", help="default: %(default)s")
-    parser.add_argument("--alias", default="live", help="what callers call (default: %(default)s)")
+    parser.add_argument("--function", default="cola")
     parser.add_argument("--allow-bundled", action="store_true", help="deploy a model of the stand-ins, too")
     args = parser.parse_args()
     if "@sha256:" not in args.image:
         sys.exit(f"{args.image!r} is no image by its digest: a tag could mean another image tomorrow")
     client = boto3.client("lambda")
-    before = client.get_alias(FunctionName=args.function, Name=args.alias)["FunctionVersion"]
+    before = client.get_alias(FunctionName=args.function, Name=ALIAS)["FunctionVersion"]
     version = publish(client, args.function, args.image)
     try:
-        provenance = smoke_test(lambda event: invoke(client, args.function, version, event))["provenance"]
-        if provenance["source"] == "bundled" and not args.allow_bundled:
-            raise DeploymentError(
-                "its model was trained on the stand-ins: train with source=hub, or say --allow-bundled"
-            )
-    except DeploymentError as error:
-        sys.exit(f"version {version} is left aside, {args.alias} stays at {before}: {error}")
-    client.update_alias(FunctionName=args.function, Name=args.alias, FunctionVersion=version)
-    print(f"{args.alias}: version {before} -> {version}, a model of {provenance['source']}")
+        source = smoke_test(client, args.function, version)
+        if source == "bundled" and not args.allow_bundled:
+            raise RuntimeError("its model was trained on the stand-ins: train with source=hub, or say --allow-bundled")
+    except RuntimeError as error:
+        sys.exit(f"version {version} is left aside, {ALIAS} stays at {before}: {error}")
+    client.update_alias(FunctionName=args.function, Name=ALIAS, FunctionVersion=version)
+    print(f"{ALIAS}: version {before} -> {version}, a model of {source}")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 python -m aws.s3_files upload models/model.onnx BUCKET releases/model.onnx
 python -m aws.s3_files list BUCKET releases/
 python -m aws.s3_files presign BUCKET releases/model.onnx --minutes 5
-
-boto3 looks for keys and region where all of AWS's tools do: in the environment, then in ~/.aws, then on the machine.
 """
 
 import argparse
+from functools import partial
 
 import boto3
 from botocore.config import Config
@@ -22,9 +21,9 @@ def upload(file: str, bucket: str, key: str) -> str:
     return f"s3://{bucket}/{key}"
 
 
-def listing(bucket: str, key: str) -> str:
+def listing(bucket: str, prefix: str) -> str:
     """A line of bytes, time and key for each object whose key begins so."""
-    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)  # 1,000 a page
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)  # 1,000 a page
     objects = [item for page in pages for item in page.get("Contents", [])]
     return "\n".join(f"{item['Size']:>12,}  {item['LastModified']:%Y-%m-%d %H:%M}  {item['Key']}" for item in objects)
 
@@ -37,14 +36,10 @@ def presign(bucket: str, key: str, minutes: int) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Files in Amazon S3.")
-    commands = parser.add_subparsers(required=True)
-    put, show, lend = (commands.add_parser(name) for name in ("upload", "list", "presign"))
-    put.add_argument("file")
-    for command, run in ((put, upload), (show, listing), (lend, presign)):
-        command.add_argument("bucket")
-        command.add_argument("key", help="of an object; for list, what the keys begin with")
-        command.set_defaults(run=run)
-    lend.add_argument("--minutes", type=int, default=60, help="a week (10080) at most; default: %(default)s")
-    arguments = vars(parser.parse_args())
-    print(arguments.pop("run")(**arguments))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", choices=["upload", "list", "presign"])
+    parser.add_argument("names", nargs="+", help="[FILE] BUCKET KEY")
+    parser.add_argument("--minutes", type=int, default=60)
+    args = parser.parse_args()
+    commands = {"upload": upload, "list": listing, "presign": partial(presign, minutes=args.minutes)}
+    print(commands[args.command](*args.names))
