@@ -2,7 +2,8 @@
 
 python compare.py        # a table, and as a picture reports/onnx/comparison.png
 
-Each way has one thread. p50 and p99 are of 200 sentences one at a time, the rest of the whole validation set at once.
+Each way has one thread. p50 and p99 are of 200 sentences, each alone; the rest is of the whole validation set, which
+PyTorch takes in batches.
 """
 
 import argparse
