@@ -1,8 +1,8 @@
 """MCC, CoLA's own measure, with the range that chance leaves it: by the bootstrap, from the counts of answers alone."""
 
-import numpy as np
+from collections.abc import Callable
 
-RANGE = (2.5, 97.5)  # percentiles: 95 times in 100 the truth is in between
+import numpy as np
 
 
 def mcc(counts: np.ndarray) -> np.ndarray:
@@ -12,27 +12,15 @@ def mcc(counts: np.ndarray) -> np.ndarray:
     return np.divide(tp * tn - fp * fn, root, out=np.zeros_like(root), where=root > 0)
 
 
-def resampled(counts: np.ndarray) -> np.ndarray:
-    """How often each kind of sentence could as well have come: (10,000, kinds)."""
-    return np.random.default_rng(0).multinomial(counts.sum(), counts / counts.sum(), size=10_000)
+def mcc_gain(counts: np.ndarray) -> np.ndarray:
+    """MCC gained (...), of counts (..., label, answer before, answer after)."""
+    return mcc(counts.sum(axis=-2)) - mcc(counts.sum(axis=-1))
 
 
-def mcc_interval(labels: np.ndarray, answers: np.ndarray) -> tuple[float, float, float]:
-    """MCC of class ids (N,), and the ends of its 95 % interval."""
-    counts = np.bincount(2 * labels + answers, minlength=4)  # by label and answer
-    drawn = mcc(resampled(counts).reshape(-1, 2, 2))
-    return float(mcc(counts.reshape(2, 2))), *np.percentile(drawn, RANGE).tolist()
-
-
-def gain_interval(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> tuple[float, float, float]:
-    """MCC gained by other answers (N,) to the same sentences, and the ends of its 95 % interval.
-
-    A sentence is drawn with both of its answers: what is hard for both models does not blur the difference.
-    """
-    counts = np.bincount(4 * labels + 2 * before + after, minlength=8)  # by label, answer before, answer after
-
-    def gain(counts: np.ndarray) -> np.ndarray:
-        return mcc(counts.sum(axis=-2)) - mcc(counts.sum(axis=-1))
-
-    drawn = gain(resampled(counts).reshape(-1, 2, 2, 2))
-    return float(gain(counts.reshape(2, 2, 2))), *np.percentile(drawn, RANGE).tolist()
+def bootstrap(statistic: Callable, *columns: np.ndarray) -> tuple[float, float, float]:
+    """A statistic of columns of 0 and 1 (N,), and the ends of its 95 % interval; a row is drawn as a whole."""
+    shape = (2,) * len(columns)
+    counts = np.bincount(np.ravel_multi_index(columns, shape), minlength=2 ** len(columns))
+    drawn = np.random.default_rng(0).multinomial(counts.sum(), counts / counts.sum(), size=10_000)
+    low, high = np.percentile(statistic(drawn.reshape(-1, *shape)), [2.5, 97.5])
+    return float(statistic(counts.reshape(shape))), float(low), float(high)

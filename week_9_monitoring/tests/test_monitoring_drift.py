@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from inference_onnx import ColaONNXPredictor
 from monitoring.drift import drift_tests, log_ratio, measure
 from monitoring.prediction_log import BUCKETS
 
@@ -38,13 +39,12 @@ def p_without_drift() -> np.ndarray:
     return np.array([min(finding.p for finding in drift_tests(usual(120), usual(100))) for _ in range(WINDOWS)])
 
 
-@pytest.mark.parametrize(
-    ("drift", "test"),
-    [({"longer": 3}, "length"), ({"unknown": 0.15}, "unknown"), ({"shift": 1}, "vocabulary"),
-     ({"surer": 4}, "score"), ({"surer": 4}, "acceptable")],
-)  # fmt: skip
-def test_drift_is_found_and_named(drift, test):
-    rng = np.random.default_rng(1)
+DRIFTS = {"length": {"longer": 3}, "unknown": {"unknown": 0.15}, "vocabulary": {"shift": 1}, "score": {"surer": 4}}
+
+
+@pytest.mark.parametrize("test", [*DRIFTS, "acceptable"])
+def test_drift_is_found_and_named(test):
+    rng, drift = np.random.default_rng(1), DRIFTS.get(test, DRIFTS["score"])
     found = {finding.test: finding.p for finding in drift_tests(traffic(rng, 900), traffic(rng, 500, **drift))}
     assert found[test] <= 0.01
 
@@ -56,11 +56,6 @@ def test_the_distance_is_that_of_kolmogorov_and_smirnov():
     assert drift_tests(reference, window)[0].distance == pytest.approx(np.abs(np.subtract(*shares)).max(), abs=1e-4)
 
 
-def test_where_all_is_the_same_nothing_is_found():
-    same = traffic(np.random.default_rng(5), 100)
-    assert [finding[1:] for finding in drift_tests(same, same)] == [(0, 1)] * 5
-
-
 def test_the_strangest_are_of_the_kind_of_which_there_are_too_many():
     rng = np.random.default_rng(6)
     window = pd.concat([traffic(rng, 400), traffic(rng, 100, longer=12)])
@@ -69,8 +64,6 @@ def test_the_strangest_are_of_the_kind_of_which_there_are_too_many():
 
 
 def test_the_reference_holds_numbers_of_each_sentence_and_not_the_sentences(model_onnx):
-    from inference_onnx import ColaONNXPredictor
-
     predictor = ColaONNXPredictor(model_onnx)
     rows = measure(predictor, ["He runs.", "The zyzzyva is 🐻."])
     assert rows["score"].tolist() == [row["score"] for row in predictor.predict(["He runs.", "The zyzzyva is 🐻."])]

@@ -1,6 +1,8 @@
 """The monitor: its findings and exit codes, its events, and labels that come in late. The predictions are made up."""
 
 import json
+import os
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 
 from monitoring import monitor
-from monitoring.mcc import gain_interval, mcc_interval
+from monitoring.mcc import bootstrap, mcc
 from monitoring.prediction_log import event, hash_of
 from test_monitoring_drift import traffic
 from test_monitoring_log import KEY, SCHEMA
@@ -44,7 +46,7 @@ def watch(log, tmp_path, monkeypatch, capsys):
         command = ["monitor", log, "--reference", tmp_path / "reference.jsonl", "--window", 100, *options]
         monkeypatch.setattr(sys, "argv", [str(word) for word in command])
         try:
-            code = monitor.main() or 0
+            code = monitor.main()
         except SystemExit as stop:
             code = stop.code
         return code, *capsys.readouterr()
@@ -56,14 +58,10 @@ USUAL = traffic(np.random.default_rng(1), 300)
 OTHER = traffic(np.random.default_rng(2), 100, longer=8)
 
 
-def test_usual_traffic_raises_no_alarm(watch, log):
+def test_drift_is_told_with_what_since_when_and_examples(watch, log):
     add(log, USUAL)
     code, out, err = watch()
     assert (code, out.count("like the reference"), err) == (0, 3, "")
-
-
-def test_drift_is_told_with_what_since_when_and_examples(watch, log):
-    add(log, USUAL)
     add(log, OTHER, sentence=[f"sentence {number}" for number in range(100)])
     code, out, _ = watch()
     assert (code, out.count("like the reference")) == (1, 3)
@@ -110,9 +108,8 @@ def test_labels_find_their_predictions_by_id_by_sentence_or_by_hash(watch, log, 
     add(log, USUAL, sentence=[f"sentence {number}" for number in range(300)])
     file = labels(log, "id" if by == "id" else "sentence", tmp_path / "labels.csv", flip=True)
     if by == "sentence":  # beside ids of another tool
-        file.write_text(
-            "".join(f"{n},{line}" for n, line in enumerate(file.read_text().splitlines(True))).replace("0,", "id,", 1)
-        )
+        header, *lines = file.read_text().splitlines(keepends=True)
+        file.write_text(f"id,{header}" + "".join(f"{number},{text}" for number, text in enumerate(lines)))
     if by == "hash":
         log.unlink()
         add(log, USUAL, sentence_hash=[hash_of(f"sentence {number}") for number in range(300)])
@@ -122,61 +119,55 @@ def test_labels_find_their_predictions_by_id_by_sentence_or_by_hash(watch, log, 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "used"),
     [
-        ("".join(f"{number:032x},1\n" for number in range(300)), "100 labels: no MCC without 100, of both classes"),
-        ("".join(f"{number:032x},{number % 2}\n" for number in range(99)), "99 labels: no MCC"),
-        (f"{0:032x},1\n{0:032x},0\n", "1 labelled both 0 and 1: left out"),
-        ("f,1\n", "0 of 300 predictions have a label by id"),
+        ("".join(f"{number:032x},1\n" for number in range(300)), 300),
+        ("".join(f"{number:032x},{number % 2}\n" for number in range(99)), 99),
+        (f"{0:032x},1\n{0:032x},0\n", 0),
     ],
-    ids=["one class", "too few", "at odds", "of others"],
+    ids=["one class", "too few", "at odds"],
 )
-def test_labels_that_say_too_little(watch, log, tmp_path, text, told):
+def test_labels_that_say_too_little_give_no_mcc(watch, log, tmp_path, text, used):
     add(log, USUAL)
     (tmp_path / "labels.csv").write_text("id,label\n" + text)
     code, out, err = watch("--labels", tmp_path / "labels.csv")
-    assert (code, told in out + err, "MCC 1" in out) == (0, True, False)
-
-
-def test_a_stray_quote_in_labels_swallows_no_rows(watch, log, tmp_path):
-    add(log, USUAL)
-    (tmp_path / "labels.csv").write_text('sentence,label\n"Hello he said.,1\nA dog bark.,0\n"Bye he said.,1\n')
-    with pytest.raises(Exception, match="expected after"):
-        watch("--labels", tmp_path / "labels.csv")
+    assert (code, "MCC" in out, f"{used} of 300 predictions have a label by id" in err) == (0, False, True)
 
 
 def test_predictions_of_another_model_are_not_tested(watch, log):
     add(log, OTHER, model="b" * 64)
     add(log, USUAL)
-    code, _, err = watch()
-    assert (code, "100 predictions of other models are not tested" in err) == (0, True)
+    code, out, _ = watch()
+    assert (code, out.count("like the reference")) == (0, 3)
     add(log, OTHER, model="b" * 64)
     code, _, err = watch()
     assert (code, "the newest predictions are of another model" in err) == (2, True)
 
 
 def test_nothing_to_test_is_not_an_alarm(watch, log):
-    assert watch()[::2] == (2, f"{log} not found: start the service with COLA_LOG={log}\n")
     add(log, USUAL[:99])
-    assert watch()[::2] == (2, "99 predictions say nothing: at least 100 are needed\n")
-    assert watch("--reference", "none.jsonl")[0] == 2
+    assert watch()[0] == 2
+    add(log, USUAL)
     assert watch("--window", 99)[0] == 2
+
+
+@pytest.mark.parametrize("trouble", ["no log", "no key", "a stray quote", "no label"])
+def test_trouble_is_not_an_alarm(log, tmp_path, trouble):
+    add(log, OTHER, sentence_hash=["f" * 64] * 100)
+    OTHER.assign(model=MODEL).to_json(tmp_path / "reference.jsonl", orient="records", lines=True)
+    text = {"a stray quote": '"Hello he said.,1\nA dog bark.,0\n"Bye he said.,1\n', "no label": "He runs.,yes\n"}
+    (tmp_path / "labels.csv").write_text("sentence,label\n" + text.get(trouble, "He runs.,1\n"))
+    command = ["-m", "monitoring.monitor", tmp_path / "none.jsonl" if trouble == "no log" else log]
+    command += ["--reference", tmp_path / "reference.jsonl", "--labels", tmp_path / "labels.csv"]
+    environment = os.environ | {"COLA_HASH_KEY": "" if trouble == "no key" else KEY}
+    assert subprocess.run([sys.executable, *command], env=environment).returncode == 2
 
 
 def test_the_interval_of_mcc_holds_the_truth_as_often_as_it_says():
     rng, inside = np.random.default_rng(6), 0
     for _ in range(100):
         labels = rng.integers(0, 2, 300)
-        _, low, high = mcc_interval(labels, np.where(rng.random(300) < 0.8, labels, 1 - labels))
+        _, low, high = bootstrap(mcc, labels, np.where(rng.random(300) < 0.8, labels, 1 - labels))
         inside += low <= 0.6 <= high  # of balanced labels, 80 % right
     assert 88 <= inside <= 100
-    assert mcc_interval(labels, np.ones(300, int)) == (0, 0, 0)  # one answer to everything
-
-
-def test_a_gain_is_told_from_chance():
-    rng = np.random.default_rng(7)
-    labels = rng.integers(0, 2, 400)
-    weak, same, strong = (np.where(rng.random(400) < right, labels, 1 - labels) for right in (0.7, 0.7, 0.9))
-    assert 0 < gain_interval(labels, weak, strong)[1] < gain_interval(labels, weak, strong)[0]
-    assert gain_interval(labels, weak, same)[1] < 0 < gain_interval(labels, weak, same)[2]
-    assert gain_interval(labels, weak, weak) == (0, 0, 0)
+    assert bootstrap(mcc, labels, np.ones(300, int)) == (0, 0, 0)  # one answer to everything
