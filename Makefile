@@ -2,7 +2,7 @@
 # make test           install, then run everything that is tested; WEEK=3 tests week 3 alone
 # make site           install, then build the site of the course into site/
 # make pictures       install, then draw images/ anew, and take pictures of a run; needs some packages of Debian:
-#                     apt-get install chromium fonts-lato graphviz
+#                     apt-get install chromium fonts-dejavu fonts-lato fonts-noto-color-emoji graphviz
 # make clean          remove all that git ignores: demos, models and caches of the weeks, the virtual environment
 
 PYTHON ?= python3
