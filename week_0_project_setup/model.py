@@ -3,14 +3,13 @@
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
-from torchmetrics.classification import BinaryAccuracy, BinaryMatthewsCorrCoef
+from torchmetrics import MetricCollection, classification
 from transformers import AutoConfig, AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
 from sources import LABELS, has_weights, place_of
 
 
-class MCC(BinaryMatthewsCorrCoef):
+class MCC(classification.BinaryMatthewsCorrCoef):
     """Matthews' correlation coefficient: 1 is perfect, 0 is chance, or one answer to everything.
 
     In the latter case it is not defined, and torchmetrics (1.9) gives 0.026 on CoLA, or 1.
@@ -23,7 +22,7 @@ class MCC(BinaryMatthewsCorrCoef):
 
 def quality() -> MetricCollection:
     """What is measured: each takes class ids or P(acceptable) (N,), and labels (N,)."""
-    return MetricCollection({"accuracy": BinaryAccuracy(), "mcc": MCC()})
+    return MetricCollection({"accuracy": classification.BinaryAccuracy(), "mcc": MCC()})
 
 
 class ColaModel(pl.LightningModule):

@@ -3,20 +3,13 @@
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
-from torchmetrics.classification import (
-    BinaryAccuracy,
-    BinaryF1Score,
-    BinaryMatthewsCorrCoef,
-    BinaryPrecision,
-    BinaryRecall,
-)
+from torchmetrics import MetricCollection, classification
 from transformers import AutoConfig, AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
 from sources import LABELS, has_weights, place_of
 
 
-class MCC(BinaryMatthewsCorrCoef):
+class MCC(classification.BinaryMatthewsCorrCoef):
     """Matthews' correlation coefficient: 1 is perfect, 0 is chance, or one answer to everything.
 
     In the latter case it is not defined, and torchmetrics (1.9) gives 0.026 on CoLA, or 1.
@@ -31,10 +24,10 @@ def quality() -> MetricCollection:
     """What is measured: each takes class ids or P(acceptable) (N,), and labels (N,)."""
     return MetricCollection(
         {
-            "accuracy": BinaryAccuracy(),
-            "precision": BinaryPrecision(),  # of those called acceptable, the share that is
-            "recall": BinaryRecall(),  # of the acceptable, the share that was found
-            "f1": BinaryF1Score(),  # the harmonic mean of the two
+            "accuracy": classification.BinaryAccuracy(),
+            "precision": classification.BinaryPrecision(),  # of those called acceptable, the share that is
+            "recall": classification.BinaryRecall(),  # of the acceptable, the share that was found
+            "f1": classification.BinaryF1Score(),  # the harmonic mean of the two
             "mcc": MCC(),
         }
     )
