@@ -4,7 +4,7 @@
     python -m monitoring.forwarder reports/dead.jsonl                               # dead letters, when they are cured
 
 What can never be indexed is a dead letter, kept as it was written. All else is the cluster's trouble: the call fails,
-and Lambda makes it again. ENDPOINT is the cluster, such as https://user:password@host; API_KEY is for Elasticsearch.
+and Lambda makes it again. ENDPOINT is the cluster, user and password in it where it asks; API_KEY is Elasticsearch's.
 """
 
 import base64
