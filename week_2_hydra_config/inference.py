@@ -17,7 +17,7 @@ from torch import Tensor
 from model import ColaModel
 
 CHECKPOINT = Path("models/best-checkpoint.ckpt")
-NO_SENTENCE = r'[\w.]+=\S*|(.*,)?"?(sentence|label)"?(,.*)?|.*\t.*'  # a setting, a CSV's header, a row of a table
+NO_SENTENCE = r'[\w.]+=\S*|(.*,)?"?(sentence|label)"?(,.*)?|.*[\t\0].*'  # a setting, a CSV's header, a table, UTF-16
 
 
 class ColaPredictor:

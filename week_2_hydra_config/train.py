@@ -117,12 +117,19 @@ def recorded(cfg: Config) -> dict:
 
 def check_length(model: ColaModel, vocabulary: int, max_length: int) -> None:
     """A sentence of the greatest length must fit: RoBERTa, for one, has fewer positions than it says."""
-    ids = torch.full((1, max_length), vocabulary - 1)  # (1, T)
-    try:
-        with torch.no_grad():
-            model(ids, torch.ones_like(ids))
-    except (IndexError, RuntimeError):
-        sys.exit(f"the encoder cannot read {max_length} tokens, or not its tokenizer's: choose a smaller length")
+
+    def reads(length: int) -> bool:
+        ids = torch.full((1, length), vocabulary - 1)  # (1, T)
+        try:
+            with torch.no_grad():
+                model(ids, torch.ones_like(ids))
+        except (IndexError, RuntimeError):
+            return False
+        return True
+
+    longest = next(filter(reads, range(max_length, 0, -1)), 0)
+    if longest < max_length:
+        sys.exit(f"the encoder reads {longest} tokens at most: choose this as the maximum length")
 
 
 def check_same_run(last: Path, provenance: dict) -> str:

@@ -17,7 +17,7 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 MODEL = Path("models/model.onnx")
-NO_SENTENCE = r'[\w.]+=\S*|(.*,)?"?(sentence|label)"?(,.*)?|.*\t.*'  # a setting, a CSV's header, a row of a table
+NO_SENTENCE = r'[\w.]+=\S*|(.*,)?"?(sentence|label)"?(,.*)?|.*[\t\0].*'  # a setting, a CSV's header, a table, UTF-16
 log = logging.getLogger(__name__)
 
 
