@@ -3,6 +3,7 @@
 # make site           install, then build the site of the course into site/
 # make pictures       install, then draw images/ anew, and take pictures of a run; needs some packages of Debian:
 #                     apt-get install chromium fonts-dejavu fonts-lato fonts-noto-color-emoji graphviz
+# make bench          install, then measure the course beside what people would use; COLA=DIR measures on CoLA
 # make clean          remove all that git ignores: demos, models and caches of the weeks, the virtual environment
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PY = $(VENV)/bin/python
 SLOWEST = --durations=8 --durations-min=5
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
-.PHONY: help demo test install lint ladder test-root test-weeks test-images site pictures clean
+.PHONY: help demo test install lint ladder test-root test-weeks test-images site pictures bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
@@ -72,6 +73,16 @@ pictures: install
 	@echo "== the pictures"
 	$(PY) images/draw.py
 	$(PY) images/shoot.py $(RUN)
+
+bench: install $(VENV)/bench/.installed
+	@echo "== the benchmarks"
+	$(PY) benchmarks/report.py $(if $(COLA),--cola $(COLA))
+
+# What people would use has an environment of its own, as it asks for other versions than constraints.txt.
+$(VENV)/bench/.installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(VENV)/bench
+	$(VENV)/bench/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	@touch $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache demo site

@@ -1,14 +1,12 @@
-"""Requests a second and latency of week 5's service, against the app that tutorials show: padding to 128 tokens.
+"""Requests a second, latency, memory and cold start under 16 clients: week 5's service, LitServe, BentoML, padding.
 
-python benchmarks/serving.py week_5_docker/models/model.onnx [--seconds 30] [--clients 16]
-
-Both run under the same uvicorn, one after the other: the service with the model that it serves, then with the fp32
-export beside it, then the padding app, at the end of this file, with that export too.
+LitServe and BentoML serve transformers' pipeline, as their quick starts do, and then the course's own predictor, which
+leaves the servers alone to compare. The servers run one after the other, in several rounds.
 """
 
 import argparse
 import asyncio
-import csv
+import json
 import os
 import random
 import socket
@@ -16,11 +14,34 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from urllib.parse import quote
 
-WEEK = Path(__file__).resolve().parent.parent / "week_5_docker"
-WIDTH = 128  # tokens
+import psutil
+from course import HERE, QUIET, RIVALS, ROOT, model, row, run, sentences
+
+CLIENTS = 16
+SERVERS = HERE / "servers"
+WEEK_5 = ROOT / "week_5_docker"
+LITSERVE = ["litserve_server.py", "{port}"]
+BENTOML = ["-m", "bentoml", "serve", "bentoml_service:Judge", "--port", "{port}"]
+UVICORN = ["--port", "{port}", "--no-access-log", "--log-level", "error"]
+SERVICES = {  # the command, and which model
+    "the course": (["-m", "uvicorn", "app:app", *UVICORN], "model.onnx"),
+    "padded to 128": (["-m", "uvicorn", "padded_app:app", *UVICORN], "model.fp32.onnx"),
+    "LitServe, its pipeline": (LITSERVE, "hf"),
+    "LitServe, our predictor": (LITSERVE, "model.onnx"),
+    "BentoML, its pipeline": (BENTOML, "hf"),
+    "BentoML, our predictor": (BENTOML, "model.onnx"),
+}
+
+
+def request(text: str, command: list[str]) -> bytes:
+    """The sentence as HTTP; the course and the padding app take it by GET, the others by POST."""
+    if "uvicorn" in command:
+        return f"GET /predict?text={quote(text)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    body = json.dumps({"text": text}).encode()
+    head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: "
+    return f"{head}{len(body)}\r\n\r\n".encode() + body
 
 
 async def client(port: int, requests: list[bytes], until: float, ms: list[float]) -> None:
@@ -37,69 +58,70 @@ async def client(port: int, requests: list[bytes], until: float, ms: list[float]
 
 
 async def load(port: int, requests: list[bytes], clients: int, seconds: float) -> list[float]:
-    """The latencies, in ms, that so many clients at once have seen."""
+    """The latencies, in ms, that so many clients at once have seen; each sends one request at least."""
     until, ms = time.perf_counter() + seconds, []
     await asyncio.gather(*(client(port, requests, until, ms) for _ in range(clients)))
     return ms
 
 
-def measure(name: str, app: list[str], model: Path, requests: list[bytes], args: argparse.Namespace) -> None:
-    """Start an app as uvicorn's arguments name it, load it, and print a line of the table."""
+def first_answer(port: int, requests: list[bytes]) -> None:
+    while True:
+        try:
+            return asyncio.run(asyncio.wait_for(load(port, requests, 1, 0.001), 5))
+        except (OSError, asyncio.IncompleteReadError, TimeoutError, RuntimeError):
+            time.sleep(0.05)
+
+
+def megabytes(server: subprocess.Popen) -> float:
+    """The memory of all processes of a server; what they share is counted once."""
+    processes = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+    return sum(process.memory_full_info().pss for process in processes) / 1e6
+
+
+def serve(rival: str, texts: list[str], seconds: float) -> dict:
+    """Start a server, wait for its first answer, load it, stop it."""
+    command, file = SERVICES[rival]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "uvicorn", *app, "--port", str(port), "--no-access-log", "--log-level", "error"]
-    environment = os.environ | {"MODEL": str(model), "PYTHONPATH": f"{WEEK}{os.pathsep}{Path(__file__).parent}"}
-    with subprocess.Popen(command, cwd=WEEK, env=environment) as server:
+    path = str(model("stand-in") / file)
+    places = {"MODEL": path, "RIVAL_MODEL": path, "PYTHONPATH": os.pathsep.join([str(WEEK_5), str(SERVERS)])}
+    requests = [request(text, command) for text in texts]
+    python = sys.executable if "uvicorn" in command else str(RIVALS / "bin/python")
+    words = [python, *(word.format(port=port) for word in command)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    start = time.perf_counter()
+    with subprocess.Popen(words, cwd=SERVERS, env=QUIET | places | {"BENTOML_DO_NOT_TRACK": "1"}, **quiet) as server:
         try:
-            while server.poll() is None and socket.socket().connect_ex(("127.0.0.1", port)):
-                time.sleep(0.1)
-            asyncio.run(load(port, requests, args.clients, args.seconds / 10))  # warm up
-            ms = asyncio.run(load(port, requests, args.clients, args.seconds))
+            first_answer(port, requests)
+            cold = time.perf_counter() - start
+            asyncio.run(load(port, requests, CLIENTS, seconds / 5))  # warm up
+            ms = asyncio.run(load(port, requests, CLIENTS, seconds))
+            return {"cold": cold, "ms": ms, "rate": len(ms) / seconds, "memory": megabytes(server)}
         finally:
+            for process in psutil.Process(server.pid).children(recursive=True):
+                process.terminate()
             server.terminate()
-    p99 = statistics.quantiles(ms, n=100)[98]
-    print(f"{name:<20}{len(ms) / args.seconds:>11.0f}{statistics.median(ms):>9.1f}{p99:>9.1f}", flush=True)
 
 
-def padded():
-    """The usual app: a tokenizer that pads to a fixed width, and ONNX Runtime as it comes."""
-    import json
-
-    import numpy as np
-    import onnxruntime
-    from fastapi import FastAPI
-    from tokenizers import Tokenizer
-
-    session = onnxruntime.InferenceSession(os.environ["MODEL"], providers=["CPUExecutionProvider"])
-    facts = session.get_modelmeta().custom_metadata_map
-    tokenizer = Tokenizer.from_str(facts["tokenizer"])
-    tokenizer.enable_truncation(WIDTH)
-    tokenizer.enable_padding(length=WIDTH)
-    app = FastAPI()
-
-    @app.get("/predict")
-    def predict(text: str) -> dict:
-        tokens = tokenizer.encode(text)
-        inputs = {"input_ids": np.array([tokens.ids]), "attention_mask": np.array([tokens.attention_mask])}  # (1, 128)
-        ((unacceptable, acceptable),) = session.run(["logits"], inputs)[0]
-        score = float(1 / (1 + np.exp(unacceptable - acceptable)))
-        return {"sentence": text, "label": json.loads(facts["labels"])[score >= 0.5], "score": score}
-
-    return app
+def measure(args: argparse.Namespace) -> list[dict]:
+    texts = sentences(args.cola)
+    rounds, seconds = (1, 4) if args.quick else (5, 6)
+    found = {rival: [] for rival in SERVICES}
+    for _ in range(rounds):
+        for rival in SERVICES:
+            found[rival].append(serve(rival, texts, seconds))
+    median = {
+        key: {rival: statistics.median(run[key] for run in runs) for rival, runs in found.items()}
+        for key in ("cold", "rate", "memory")
+    }
+    ms = {rival: [each for run in runs for each in run["ms"]] for rival, runs in found.items()}
+    return [
+        row(f"serving {CLIENTS} clients", "requests/s", median["rate"], "more"),
+        row(f"serving {CLIENTS} clients, p99", "ms", {r: statistics.quantiles(v, n=100)[98] for r, v in ms.items()}),
+        row("memory of the service", "MB", median["memory"]),
+        row("from start to the first answer", "s", median["cold"]),
+    ]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("model", type=Path, help="model.onnx of week 5, with model.fp32.onnx beside it")
-    parser.add_argument("--seconds", type=float, default=30)
-    parser.add_argument("--clients", type=int, default=16)
-    args = parser.parse_args()
-    with (WEEK / "bundled/validation.csv").open(encoding="utf-8", newline="") as file:
-        texts = [row["sentence"] for row in csv.DictReader(file)]
-    requests = [f"GET /predict?text={quote(text)} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for text in texts]
-    served = args.model.resolve()
-    fp32 = served.with_name("model.fp32.onnx")
-    print(f"{'':<20}{'requests/s':>11}{'p50 ms':>9}{'p99 ms':>9}")
-    measure("the service", ["app:app"], served, requests, args)
-    measure("the service, fp32", ["app:app"], fp32, requests, args)
-    measure(f"padded to {WIDTH}, fp32", ["serving:padded", "--factory"], fp32, requests, args)
+    run(measure, __doc__)

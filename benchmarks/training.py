@@ -1,30 +1,33 @@
-"""Seconds an epoch: batches of like length, padded to their longest, against padding every sentence to a fixed width.
+"""Seconds an epoch: the course's batches of like lengths, against padding to 128, and transformers' Trainer.
 
-python benchmarks/training.py                                        # the stand-ins
-python benchmarks/training.py --source hub --batch-size 128          # CoLA and ELECTRA-small
-
-Both train the same model from the same weights with week 0's code, in turn, so that a busy moment meets both.
+All train the stand-in's architecture from the same weights, in turn, alone and beside a process that keeps a core
+busy. The course trains as its train.py does, on one core; the others as they come, on all. The Trainer groups by
+length. Of batches padded to 128, which all take the same time, 1 in 10 is trained.
 """
 
 import argparse
+import json
 import logging
 import statistics
+import subprocess
 import sys
+import tempfile
 import warnings
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 
 import pytorch_lightning as pl
+import torch
+from course import HERE, QUIET, RIVALS, WEEK, row, run
 from pytorch_lightning.callbacks import Timer
 from torch.utils.data import DataLoader
 from transformers import DataCollatorWithPadding
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "week_0_project_setup"))
-
 from data import DataModule
 from model import ColaModel
-from sources import encoder_of
 
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+WIDTH = 128  # tokens
+OFF = ("logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar", "limit_val_batches")
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore")
 
 
@@ -32,37 +35,67 @@ class FixedWidth(DataModule):
     """The same sentences in random batches, each padded to the maximum length."""
 
     def train_dataloader(self) -> DataLoader:
-        width = self.tokenizer.model_max_length
-        pad = DataCollatorWithPadding(self.tokenizer, padding="max_length", max_length=width)
+        pad = DataCollatorWithPadding(self.tokenizer, padding="max_length", max_length=WIDTH)
         return DataLoader(self.tokens["train"], self.batch_size, shuffle=True, collate_fn=pad)
 
 
-def seconds_an_epoch(data: DataModule, encoder: str) -> float:
-    """Train one epoch, without validation, from the start."""
+def new_model(data: DataModule) -> ColaModel:
     pl.seed_everything(0, verbose=False)
-    model = ColaModel.from_pretrained(encoder, tokenizer=data.tokenizer.backend_tokenizer.to_str(), learning_rate=1e-4)
+    return ColaModel.from_pretrained("bundled", tokenizer=data.tokenizer.backend_tokenizer.to_str(), learning_rate=1e-4)
+
+
+def lightning(data: DataModule, share: float) -> float:
     timer = Timer()
-    quiet = dict.fromkeys(
-        ["logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar", "limit_val_batches"], False
+    quiet = dict.fromkeys(OFF, False)
+    trainer = pl.Trainer(
+        max_epochs=1, limit_train_batches=share, accelerator="cpu", gradient_clip_val=1.0, callbacks=[timer], **quiet
     )
-    pl.Trainer(max_epochs=1, gradient_clip_val=1.0, callbacks=[timer], **quiet).fit(model, datamodule=data)
-    return timer.time_elapsed("train")
+    trainer.fit(new_model(data), datamodule=data)
+    return timer.time_elapsed("train") / share
+
+
+def trainer(data: DataModule, share: float) -> float:
+    """transformers' own loop, in the rivals' environment."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        rows = data.tokens["train"]
+        json.dump({"rows": rows.to_list()[: int(share * len(rows))], "batch_size": data.batch_size}, file)
+        file.flush()
+        command = [RIVALS / "bin/python", HERE / "trainer.py", file.name, WEEK / "bundled"]
+        said = subprocess.check_output(command, env=QUIET, stderr=subprocess.DEVNULL, text=True)
+    return float(said.split()[-1]) / share
+
+
+WAYS = {  # how, with which data, share of an epoch, cores
+    "the course": (lightning, DataModule, 1, 1),
+    "padded to 128": (lightning, FixedWidth, 0.1, torch.get_num_threads()),
+    "transformers' Trainer": (trainer, DataModule, 1, torch.get_num_threads()),
+}
+
+
+@contextmanager
+def busy():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        yield
+        process.kill()
+
+
+def measure(args: argparse.Namespace) -> list[dict]:
+    rows = []
+    for batch_size in (32, 128):
+        data = {name: way[1](str(args.cola or "bundled"), "bundled", batch_size, WIDTH) for name, way in WAYS.items()}
+        for module in data.values():
+            module.setup()
+        for beside, load in (("", nullcontext), (", beside a busy process", busy)):
+            seconds = {name: [] for name in WAYS}
+            for _ in range(1 if args.quick else 2):
+                for name, (train, _, share, cores) in WAYS.items():
+                    torch.set_num_threads(cores)
+                    with load():
+                        seconds[name].append(train(data[name], share / 5 if args.quick else share))
+            medians = {name: statistics.median(values) for name, values in seconds.items()}
+            rows.append(row(f"an epoch of training, batches of {batch_size}{beside}", "s", medians))
+    return rows
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--source", default="bundled", help="bundled, hub, or a folder")
-    parser.add_argument("--model", help="an encoder: its name on the Hub, or a folder")
-    parser.add_argument("--batch-size", type=int, default=32, help="sentences")
-    parser.add_argument("--width", type=int, default=128, help="tokens of the fixed width")
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
-    encoder = args.model or encoder_of(args.source)
-    ways = {"like lengths": DataModule, f"padded to {args.width}": FixedWidth}
-    data = {name: way(args.source, encoder, args.batch_size, args.width) for name, way in ways.items()}
-    seconds = {name: [] for name in ways}
-    for _ in range(args.rounds):
-        for name in ways:
-            seconds[name].append(seconds_an_epoch(data[name], encoder))
-    for name, values in seconds.items():
-        print(f"{name:<16}{statistics.median(values):8.1f} s an epoch (median of {args.rounds})")
+    run(measure, __doc__)
