@@ -237,7 +237,7 @@ def main() -> int:
     if args.command == "test":
         chosen = args.weeks or range(len(weeks))[::-1]  # the last one first, as it takes longest
         return test(weeks, chosen, args.new, args.jobs, sys.argv[cut + 1 :])
-    for number in args.weeks:
+    for number in filter(None, args.weeks):  # before week 0 there is none
         patch = difference(weeks[number - 1], weeks[number])
         if args.command == "diff":
             sys.stdout.buffer.write(patch)
