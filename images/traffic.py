@@ -19,7 +19,7 @@ from monitoring.prediction_log import Recorder
 from monitoring.retrain_loop import learners
 
 HOURS, REQUESTS = 120, 16  # an hour
-REFUSALS = ((422, "blank"), (422, "string_too_long"), (413, "too_large"))
+REFUSALS = ((422, "value_error"), (422, "string_too_long"), (413, "body"))
 
 
 def main(log: str) -> None:

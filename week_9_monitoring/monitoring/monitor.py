@@ -35,8 +35,10 @@ def truth(rows: pd.DataFrame, path: Path) -> pd.Series:
         labels = pd.DataFrame(csv.DictReader(file, strict=True)).astype({"label": int})
     if "sentence" in labels and rows["hash"].notna().any():
         labels["hash"] = labels["sentence"].map(hash_of)
-    known = pd.Series(np.nan, rows.index)
-    for key in [name for name in ("id", "sentence", "hash") if name in labels]:
+    keys, known = [name for name in ("id", "sentence", "hash") if name in labels], pd.Series(np.nan, rows.index)
+    if not keys:
+        raise ValueError(f"{path} needs a column id or sentence")
+    for key in keys:
         same = labels.groupby(key)["label"]
         found = rows[key].map(same.first()[same.nunique() == 1]).where(known.isna())
         print(f"{path}: {found.count():,} of {len(rows):,} predictions have a label by {key}", file=sys.stderr)

@@ -151,12 +151,14 @@ def test_nothing_to_test_is_not_an_alarm(watch, log):
     assert watch("--window", 99)[0] == 2
 
 
-@pytest.mark.parametrize("trouble", ["no log", "no key", "a stray quote", "no label"])
+@pytest.mark.parametrize("trouble", ["no log", "no key", "a stray quote", "no label", "no sentence"])
 def test_trouble_is_not_an_alarm(log, tmp_path, trouble):
     add(log, OTHER, sentence_hash=["f" * 64] * 100)
     OTHER.assign(model=MODEL).to_json(tmp_path / "reference.jsonl", orient="records", lines=True)
     text = {"a stray quote": '"Hello he said.,1\nA dog bark.,0\n"Bye he said.,1\n', "no label": "He runs.,yes\n"}
-    (tmp_path / "labels.csv").write_text("sentence,label\n" + text.get(trouble, "He runs.,1\n"))
+    (tmp_path / "labels.csv").write_text(
+        ("text" if trouble == "no sentence" else "sentence") + ",label\n" + text.get(trouble, "He runs.,1\n")
+    )
     command = ["-m", "monitoring.monitor", tmp_path / "none.jsonl" if trouble == "no log" else log]
     command += ["--reference", tmp_path / "reference.jsonl", "--labels", tmp_path / "labels.csv"]
     environment = os.environ | {"COLA_HASH_KEY": "" if trouble == "no key" else KEY}
