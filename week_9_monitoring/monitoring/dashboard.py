@@ -14,6 +14,7 @@ from monitoring.panels import PANELS, sql
 from monitoring.read_log import read_log
 
 OUTPUT = Path("reports/dashboard/index.html")
+STEPS = (1, 10, 60, 600, 3_600, 10_800, 43_200, 86_400, 604_800)  # seconds; others would cut hours unevenly
 
 
 def main(files: list[str]) -> None:
@@ -21,8 +22,9 @@ def main(files: list[str]) -> None:
     (span,) = database.execute('SELECT epoch(max("@timestamp") - min("@timestamp")) FROM events').fetchone()
     if span is None:
         sys.exit(f"no events in {files}: set COLA_LOG=logs/predictions.jsonl where the service runs")
+    step = next((step for step in STEPS if span / step <= 60), 2_592_000)  # 60 bars at most
     for panel in PANELS.values():
-        rows = database.execute(sql(panel, f"{span // 60 + 1:.0f} seconds")).df()  # 60 bars at most
+        rows = database.execute(sql(panel, f"{step} seconds")).df()
         data = rows.replace("<", "&lt;", regex=True).to_dict("records")  # a name must not become a part of the page
         if data:
             chart = panel.chart.properties(data=alt.Data(values=data), title=panel.title, width=400, height=200)
