@@ -12,7 +12,7 @@ PY = $(VENV)/bin/python
 SLOWEST = --durations=8 --durations-min=5
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
-.PHONY: help demo test install lint ladder test-root test-weeks test-images site pictures bench clean
+.PHONY: help demo test install lint ladder test-root test-weeks site pictures bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
@@ -24,7 +24,7 @@ ifdef WEEK
 test: install
 	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test $(WEEK)
 else
-test: install lint ladder test-weeks test-root test-images
+test: install lint ladder test-weeks test-root
 endif
 
 install: $(VENV)/.installed
@@ -57,12 +57,8 @@ test-weeks: install
 	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new --jobs 2 -- $(SLOWEST)
 
 test-root: install
-	@echo "== the tests of the whole: ladder, stand-ins, READMEs, workflows"
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not docker" -n 2 --dist worksteal $(SLOWEST)
-
-test-images: install
-	@echo "== the tests of the images, where a container engine answers"
-	$(PY) -m pytest -m docker $(SLOWEST)
+	@echo "== the tests of the whole: ladder, stand-ins, READMEs, workflows; images, where a container engine answers"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup $(SLOWEST)
 
 site: install
 	@echo "== the site"

@@ -19,7 +19,7 @@ from course import HERE, ROOT
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-ALL = ["sentences", "training", "serving", "batch_scoring", "prediction_log", "cold_start", "drift_power"]
+ALL = ["sentences", "training", "serving", "image_size", "batch_scoring", "prediction_log", "cold_start", "drift_power"]
 RESULTS, PICTURE = HERE / "results.json", ROOT / "images/benchmarks.png"
 BEGIN, END = "<!-- benchmarks: made by make bench -->", "<!-- /benchmarks -->"
 FRONT = (  # what the front page shows: rows that begin so
@@ -28,6 +28,7 @@ FRONT = (  # what the front page shows: rows that begin so
     "an epoch of training, batches of 32",
     "serving 16 clients",
     "memory of the service",
+    "packages of the image",
     "cold start",
 )
 
@@ -53,13 +54,16 @@ def ratio(row: dict, rival: str) -> float:
     return ours / theirs if row["better"] == "more" else theirs / ours
 
 
-def table(rows: list[dict]) -> str:
-    lines = ["| what | the course | others (how many times better the course is) |", "|---|--:|---|"]
+def table(rows: list[dict], all_rivals: bool) -> str:
+    """All rivals of a row, the best first; or the best and the worst. The course's own variants are none."""
+    lines = ["| what | the course | others, and how many times better the course is |", "|---|--:|---|"]
     for row in rows:
-        (ours, value), *others = row["values"].items()
-        called = f", {ours}".removeprefix(", the course").removeprefix(",")
-        theirs = [f"{name} {number(each)} ({ratio(row, name):.2g} x)" for name, each in others]
-        lines.append(f"| {row['what']} | {number(value)} {row['unit']}{called} | {', '.join(theirs)} |")
+        ours, *others = row["values"]
+        rivals = sorted((ratio(row, name), name) for name in others if all_rivals or not name.startswith("the course"))
+        said = [f"{name} {number(row['values'][name])} ({times:.2g} x)" for times, name in rivals]
+        shown = "<br>".join(said if all_rivals or len(said) < 3 else [said[0], said[-1]])
+        value = f"{number(row['values'][ours])} {row['unit']} {ours.removeprefix('the course').removeprefix(', ')}"
+        lines.append(f"| {row['what']} | {value.strip()} | {shown} |")
     return "\n".join(lines)
 
 
@@ -102,6 +106,7 @@ if __name__ == "__main__":
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     rows = [row for name in ALL for row in results.get(name, [])]
     shown = [row for row in rows if row["what"].startswith(FRONT)]
-    for path, some in ((ROOT / "README.md", shown), (HERE / "README.md", rows)):
-        insert(path, f"{table(some)}\n\n{where(results['machine'])}")
+    measured = where(results["machine"])
+    insert(ROOT / "README.md", f"{table(shown, all_rivals=False)}\n\n{measured}")
+    insert(HERE / "README.md", f"{table(rows, all_rivals=True)}\n\n{measured}")
     draw(shown)

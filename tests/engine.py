@@ -38,7 +38,11 @@ def answers() -> bool:
     return bool(shutil.which("docker")) and subprocess.run(["docker", "info"], capture_output=True).returncode == 0
 
 
-needs_engine = [pytest.mark.docker, pytest.mark.skipif(not answers(), reason="no Docker engine answers")]
+needs_engine = [
+    pytest.mark.docker,
+    pytest.mark.xdist_group("engine"),  # in one process, which trains one model and builds an image once
+    pytest.mark.skipif(not answers(), reason="no Docker engine answers"),
+]
 
 
 def docker(*arguments, check: bool = True, program: str = "docker", **options) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
-from engine import answers, docker
+from engine import docker, needs_engine
 
 ROOT = Path(__file__).resolve().parent.parent
 REGISTRY = os.environ.get("REGISTRY", "127.0.0.1:5001")
@@ -32,10 +32,7 @@ def registry_answers() -> bool:
     return True
 
 
-pytestmark = [
-    pytest.mark.docker,
-    pytest.mark.skipif(not (answers() and registry_answers()), reason="no Docker engine and registry answer"),
-]
+pytestmark = [*needs_engine, pytest.mark.skipif(not registry_answers(), reason="no registry answers")]
 
 
 @pytest.fixture
