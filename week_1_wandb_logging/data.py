@@ -21,7 +21,7 @@ TSV = {"sep": "\t", "quoting": csv.QUOTE_NONE, "names": ["source", "label", "sta
 TEXT = Features({"sentence": Value("string"), "label": Value("string")})
 POOL = 50  # batches whose sentences are shuffled together before they are sorted by length
 
-disable_progress_bars()
+disable_progress_bars()  # of `map`, which takes a second
 
 
 def load_corpus(source: str) -> DatasetDict:

@@ -21,11 +21,11 @@ from data import DataModule
 from evaluate import evaluate, judge, table
 from model import ColaModel
 from report import History, write_report
-from sources import encoder_of, has_weights
+from sources import HUB_MODEL, has_weights
 from tracking import log_checkpoint, log_report, open_run
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-warnings.filterwarnings("ignore", ".*LeafSpec|Checkpoint directory|.*does not have many workers")  # all is as meant
+warnings.filterwarnings("ignore", ".*LeafSpec|Checkpoint directory|.*does not have many workers")  # each is known
 
 
 def run(args: argparse.Namespace) -> dict[str, dict]:
@@ -83,7 +83,7 @@ def train(args: argparse.Namespace, provenance: dict, logger: WandbLogger, histo
     try:
         with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
             trainer.fit(model, data, ckpt_path=last if args.resume else None, weights_only=True)
-    except SystemExit as stop:  # a word of ours; or none, which is Lightning's answer to Ctrl-C
+    except SystemExit as stop:  # with a message of ours; or with a number, by Lightning, after Ctrl-C
         sys.exit(stop.code if isinstance(stop.code, str) else "stopped: go on with the same command and --resume")
     last.unlink(missing_ok=True)  # a finished run has nothing to resume
     return Path(best.best_model_path or sys.exit("not one epoch was trained"))
@@ -93,7 +93,7 @@ def recorded(args: argparse.Namespace) -> dict:
     """The settings that shape the model; the checkpoint holds them as its provenance."""
     elsewhere = ("model", "output", "reports", "resume")
     settings = {name: value for name, value in vars(args).items() if name not in elsewhere}
-    settings["encoder"] = args.model or encoder_of(args.source)
+    settings["encoder"] = args.model or (HUB_MODEL if args.source == "hub" else "bundled")
     if args.learning_rate is None:
         settings["learning_rate"] = 1e-4 if has_weights(settings["encoder"]) else 1e-3
     return settings
@@ -101,19 +101,11 @@ def recorded(args: argparse.Namespace) -> dict:
 
 def check_length(model: ColaModel, vocabulary: int, max_length: int) -> None:
     """A sentence of the greatest length must fit: RoBERTa, for one, has fewer positions than it says."""
-
-    def reads(length: int) -> bool:
-        ids = torch.full((1, length), vocabulary - 1)  # (1, T)
-        try:
-            with torch.no_grad():
-                model(ids, torch.ones_like(ids))
-        except (IndexError, RuntimeError):
-            return False
-        return True
-
-    longest = next(filter(reads, range(max_length, 0, -1)), 0)
-    if longest < max_length:
-        sys.exit(f"the encoder reads {longest} tokens at most: choose this as the maximum length")
+    ids = torch.full((1, max_length), vocabulary - 1)  # (1, T)
+    try:
+        model(ids, torch.ones_like(ids))
+    except (IndexError, RuntimeError):
+        sys.exit(f"the encoder cannot read {max_length} tokens: choose a smaller maximum length")
 
 
 def check_same_run(last: Path, provenance: dict) -> str:

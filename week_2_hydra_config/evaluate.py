@@ -26,7 +26,7 @@ def judge(checkpoint: str | Path, source: str) -> pd.DataFrame:
 
 
 def evaluate(judged: pd.DataFrame, source: str) -> dict[str, dict[str, float]]:
-    """`accuracy` (0 to 1) and `mcc` (-1 to 1) of the model, of the majority's label, and of what was held out."""
+    """`accuracy` (0 to 1) and `mcc` (-1 to 1) of the model, of the majority's label, and on what is new."""
     scores, labels = torch.tensor(judged["score"].to_numpy()), torch.tensor(judged["label"].to_numpy())  # (N,), (N,)
 
     def measure(answers: Tensor, rows=slice(None)) -> dict[str, float]:

@@ -32,7 +32,7 @@ from report import History, write_report
 from tracking import log_checkpoint, log_report, open_run
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-warnings.filterwarnings("ignore", ".*LeafSpec|Checkpoint directory|.*does not have many workers")  # all is as meant
+warnings.filterwarnings("ignore", ".*LeafSpec|Checkpoint directory|.*does not have many workers")  # each is known
 
 
 def run(cfg: Config) -> dict[str, dict] | None:
@@ -100,7 +100,7 @@ def train(cfg: Config, provenance: dict, logger: WandbLogger, history: History) 
     try:
         with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
             trainer.fit(model, data, ckpt_path=last if cfg.resume else None, weights_only=True)
-    except SystemExit as stop:  # a word of ours; or none, which is Lightning's answer to Ctrl-C
+    except SystemExit as stop:  # with a message of ours; or with a number, by Lightning, after Ctrl-C
         sys.exit(stop.code if isinstance(stop.code, str) else "stopped: go on with the same command and resume=true")
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # the first process goes on alone
@@ -117,19 +117,11 @@ def recorded(cfg: Config) -> dict:
 
 def check_length(model: ColaModel, vocabulary: int, max_length: int) -> None:
     """A sentence of the greatest length must fit: RoBERTa, for one, has fewer positions than it says."""
-
-    def reads(length: int) -> bool:
-        ids = torch.full((1, length), vocabulary - 1)  # (1, T)
-        try:
-            with torch.no_grad():
-                model(ids, torch.ones_like(ids))
-        except (IndexError, RuntimeError):
-            return False
-        return True
-
-    longest = next(filter(reads, range(max_length, 0, -1)), 0)
-    if longest < max_length:
-        sys.exit(f"the encoder reads {longest} tokens at most: choose this as the maximum length")
+    ids = torch.full((1, max_length), vocabulary - 1)  # (1, T)
+    try:
+        model(ids, torch.ones_like(ids))
+    except (IndexError, RuntimeError):
+        sys.exit(f"the encoder cannot read {max_length} tokens: choose a smaller maximum length")
 
 
 def check_same_run(last: Path, provenance: dict) -> str:
