@@ -1,6 +1,6 @@
 """The keys of the configuration and their types.
 
-Hydra holds the files of `configs/` and the command line against these classes, so that a misspelt key or a value of
+Hydra checks the files of `configs/` and the command line against these classes, so that a misspelt key or a value of
 the wrong type is refused, by name, before anything runs. The values stand in `configs/` alone.
 """
 

@@ -73,10 +73,10 @@ def add_metadata(path: Path, predictor: ColaPredictor, precision: str) -> None:
     onnx.save(model, path)
 
 
-def convert(checkpoint: Path, source: str | None = None, output: Path = MODEL.parent) -> dict:
+def convert(checkpoint: Path, output: Path = MODEL.parent) -> dict:
     """Export a checkpoint, and return what was measured on the validation set of what it was trained on."""
     predictor = ColaPredictor(checkpoint)
-    validation = load_corpus(source or predictor.model.hparams.provenance["source"])["validation"]
+    validation = load_corpus(predictor.model.hparams.provenance["source"])["validation"]
     sentences, labels = list(validation["sentence"]), torch.tensor(validation["label"])
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output) as folder:  # on the same disk, so that a rename is all or nothing
@@ -103,11 +103,10 @@ def convert(checkpoint: Path, source: str | None = None, output: Path = MODEL.pa
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Export the trained model to ONNX.")
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="default: %(default)s")
-    parser.add_argument("--source", help="of the validation set; default: what it was trained on")
     parser.add_argument("--output", type=Path, default=MODEL.parent, help="folder; default: %(default)s")
     parser.add_argument("--report", type=Path, default=REPORT, help="default: %(default)s")
     args = parser.parse_args()
-    found = convert(args.checkpoint, args.source, args.output)
+    found = convert(args.checkpoint, args.output)
     args.report.parent.mkdir(parents=True, exist_ok=True)
     args.report.write_text(json.dumps(found, indent=2) + "\n")
     print(f"{found['sentences']:,} sentences: logits differ from PyTorch's by at most {found['difference']:.1e}")

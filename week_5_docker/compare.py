@@ -6,7 +6,6 @@ Each way has one thread. p50 and p99 are of 200 sentences, each alone; the rest 
 PyTorch takes in batches.
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -76,13 +75,8 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Compare PyTorch, ONNX and ONNX int8.")
-    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="default: %(default)s")
-    parser.add_argument("--models", type=Path, default=MODEL.parent, help="folder; default: %(default)s")
-    parser.add_argument("--source", help="of the validation set; default: what it was trained on")
-    args = parser.parse_args()
-    ways = load(args.checkpoint, args.models)
-    validation = load_corpus(args.source or ways["PyTorch"][0].model.hparams.provenance["source"])["validation"]
+    ways = load(CHECKPOINT, MODEL.parent)
+    validation = load_corpus(ways["PyTorch"][0].model.hparams.provenance["source"])["validation"]
     table = measure(ways, list(validation["sentence"]), torch.tensor(validation["label"]))
     print(table.to_string(float_format="{:,.2f}".format, formatters={"MCC": "{:.3f}".format}))
     draw(table, PICTURE)

@@ -44,7 +44,7 @@ class ColaONNXPredictor:
     def logits(self, sentences: list[str]) -> np.ndarray:
         """Logits (N, 2) of N sentences; a ValueError where one holds nothing to judge.
 
-        One by one: int8 rounds by the largest number of a batch, so that only alone has a sentence always one score.
+        One by one: int8 rounds by the largest number of a batch, so neighbours would change the score of a sentence.
         """
         logits, cut = [], 0
         for number, sentence in enumerate(sentences, start=1):

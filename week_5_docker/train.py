@@ -63,8 +63,8 @@ def train(cfg: Config, provenance: dict, logger: WandbLogger, history: History) 
     if cfg.processing.batch_size % processes:
         sys.exit(f"batches of {cfg.processing.batch_size} sentences cannot be shared evenly by {processes} processes")
 
-    share = cfg.processing.batch_size // processes
-    data = DataModule(cfg.source, encoder, share, cfg.processing.max_length, cfg.seed)
+    per_process = cfg.processing.batch_size // processes
+    data = DataModule(cfg.source, encoder, per_process, cfg.processing.max_length, cfg.seed)
     tokenizer = data.tokenizer.backend_tokenizer.to_str()
     settings = {"learning_rate": cfg.training.learning_rate, "weight_decay": cfg.training.weight_decay}
     model = ColaModel.from_pretrained(encoder, tokenizer=tokenizer, seed=cfg.seed, provenance=provenance, **settings)
