@@ -66,7 +66,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     figure = Figure(figsize=(12, 2.2), layout="constrained")
     for axes, column in zip(figure.subplots(1, len(table.columns), sharey=True), table, strict=True):
         bars = axes.barh(table.index, table[column], color="#3b6ea5")
-        axes.bar_label(bars, fmt="{:,.3g}", padding=3)
+        axes.bar_label(bars, fmt=lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}", padding=3)
         axes.margins(x=0.3)
         axes.set(title=column, xticks=[])
     figure.axes[0].invert_yaxis()

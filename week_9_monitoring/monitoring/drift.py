@@ -2,9 +2,10 @@
 
 python -m monitoring.drift      # models/reference.jsonl: what predictions look like where nothing is wrong
 
-The predictions of both are dealt out anew at random, and a distance between the samples is large if few of these deals
-have one as large. The smallest p-value of all tests is held against the smallest in each deal (Westfall and Young
-1993): five tests together raise no more false alarms than one would. It is assumed that predictions are independent.
+The predictions of both are dealt out anew at random, and a distance between the samples is large if few of these
+permutations have one as large. The smallest p-value of all tests is held against the smallest in each permutation
+(Westfall and Young 1993): five tests together raise no more false alarms than one would. It is assumed that predictions
+are independent.
 """
 
 import argparse

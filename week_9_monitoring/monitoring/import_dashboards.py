@@ -93,7 +93,7 @@ def main() -> None:
     args = parser.parse_args()
     session = requests.Session()
     session.auth = authentication(args.cluster)
-    session.headers.update(HEADERS | {"kbn-xsrf": "true", "osd-xsrf": "true"})  # else it may be a forged request
+    session.headers.update(HEADERS | {"kbn-xsrf": "true", "osd-xsrf": "true"})  # both demand one: no forged requests
     again = Retry(args.wait // 2, backoff_factor=1, backoff_max=2, status_forcelist=[503], allowed_methods=None)
     session.mount("http://", HTTPAdapter(max_retries=again))  # a server here may be starting: ask again, every 2 s
     session.put(f"{args.cluster}/_index_template/cola", json=index_template()).raise_for_status()

@@ -60,30 +60,30 @@ LOW = alt.Y("low:Q", title="MCC and its 95 % interval")
 QUALITY = alt.Chart().mark_errorbar(ticks=True).encode(TIME, LOW, alt.Y2("high:Q")) + line("mcc:Q")
 
 JUDGED = {"event.action": "judge", "event.outcome": "success"}
-HOURLY = {"time": ("time",)}
+BY_TIME = {"time": ("time",)}
 COUNT = {"number": ("count", "event.id")}
 LATENCIES = {"p50": ("p50", "event.duration"), "p99": ("p99", "event.duration")}
 DISTANCES = {"distance": ("max", "cola.drift.distance"), "drifted": ("max", "cola.drift.drifted")}
 MCC = {name: ("avg", f"cola.quality.{name}") for name in ("mcc", "low", "high")}
 PANELS = {
-    "volume": Panel("Predictions", JUDGED, HOURLY, COUNT, VOLUME),
-    "acceptable": Panel("Share acceptable", JUDGED, HOURLY, {"share": ("avg", "cola.acceptable")}, ACCEPTABLE),
+    "volume": Panel("Predictions", JUDGED, BY_TIME, COUNT, VOLUME),
+    "acceptable": Panel("Share acceptable", JUDGED, BY_TIME, {"share": ("avg", "cola.acceptable")}, ACCEPTABLE),
     "score": Panel("Scores", JUDGED, {"score": ("steps", "cola.score", 0.05)}, COUNT, SCORES),
-    "latency": Panel("Latency of the requests", JUDGED, HOURLY, LATENCIES, LATENCY),
+    "latency": Panel("Latency of the requests", JUDGED, BY_TIME, LATENCIES, LATENCY),
     "tokens": Panel("Length of the sentences", JUDGED, {"tokens": ("steps", "cola.tokens", 1)}, COUNT, TOKENS),
-    "unknown": Panel("Share of unknown tokens", JUDGED, HOURLY, {"share": ("avg", "cola.unknown_share")}, UNKNOWN),
+    "unknown": Panel("Share of unknown tokens", JUDGED, BY_TIME, {"share": ("avg", "cola.unknown_share")}, UNKNOWN),
     "errors": Panel(
-        "Refused and failed", {"event.outcome": "failure"}, {"reason": ("name", "error.type")} | HOURLY, COUNT, ERRORS
+        "Refused and failed", {"event.outcome": "failure"}, {"reason": ("name", "error.type")} | BY_TIME, COUNT, ERRORS
     ),
-    "models": Panel("Which model answered", JUDGED, {"model": ("name", "cola.model.sha256")} | HOURLY, COUNT, MODELS),
+    "models": Panel("Which model answered", JUDGED, {"model": ("name", "cola.model.sha256")} | BY_TIME, COUNT, MODELS),
     "drift": Panel(
         "Drift: distance from the reference",
         {"event.action": "drift-test"},
-        {"test": ("name", "cola.drift.test")} | HOURLY,
+        {"test": ("name", "cola.drift.test")} | BY_TIME,
         DISTANCES,
         DRIFT,
     ),
-    "quality": Panel("MCC, where labels have come in", {"event.action": "quality"}, HOURLY, MCC, QUALITY),
+    "quality": Panel("MCC, where labels have come in", {"event.action": "quality"}, BY_TIME, MCC, QUALITY),
 }
 
 

@@ -145,7 +145,6 @@ STAND_IN = '{"statusCode": 200, "body": json.dumps({"provenance": {"source": "bu
 BAD = {
     "No module named": ("from app import", "from other import"),
     "no judgement": ('{"predictions": content}', '{"predictions": content[:0]}'),
-    'no judgement: {"error"': ('answer["statusCode"] == 200', "False"),
     "not healthy": ("return web(event, context)", 'return {"statusCode": 500}'),
     "stand-ins": ("return web(event, context)", f"return {STAND_IN}"),
 }  # by what is said of it

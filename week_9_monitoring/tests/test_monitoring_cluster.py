@@ -146,21 +146,21 @@ def test_events_are_not_dead_where_the_cluster_is_in_trouble(index, trouble):
 
 POISON = {
     "a wrong type": line(1, score="high"),
-    "an impossible number": line(1, tokens=10**30),
-    "not a number": line(1, score=float("nan")),
-    "an endless id": line(1).replace(f"{1:032x}", "1" * 600),
-    "no end": line(1)[:-9],
-    "half a letter": line(1, sentence="\ud800"),
-    "too large": line(1, sentence="x" * forwarder.BULK_BYTES),
-    "too deep": line(1, sentence="deep").replace('"deep"', "[" * 2_000 + "]" * 2_000),
-    "no time": line(1).replace("2026-11", "yesterday"),
+    "an impossible number": line(2, tokens=10**30),
+    "not a number": line(3, score=float("nan")),
+    "an endless id": line(4).replace(f"{4:032x}", "1" * 600),
+    "no end": line(5)[:-9],
+    "half a letter": line(6, sentence="\ud800"),
+    "too large": line(7, sentence="x" * forwarder.BULK_BYTES),
+    "too deep": line(8, sentence="deep").replace('"deep"', "[" * 2_000 + "]" * 2_000),
+    "no time": line(9).replace("2026-11", "yesterday"),
 }
 
 
-@pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
-def test_an_event_that_can_never_be_indexed_is_dead_and_the_others_go_on(index, poison):
-    indexed, (dead,) = forward([line(2), poison, line(3)], URL)
-    assert (indexed, dead["line"], count(index)) == (2, poison, 2)
+def test_events_that_can_never_be_indexed_are_dead_and_the_others_go_on(index):
+    indexed, dead = forward([line(20), *POISON.values(), line(30)], URL)
+    assert sorted(letter["line"] for letter in dead) == sorted(POISON.values())
+    assert (indexed, count(index)) == (2, 2)
 
 
 def rows_of(panel, groups: dict, names: list[str]) -> list[dict]:

@@ -107,34 +107,13 @@ def test_a_full_disk_costs_the_line_and_not_the_prediction(predictor, log, monke
     assert "No space left" in capsys.readouterr().err
 
 
-def test_the_file_may_be_rotated_under_a_running_service(predictor, log):
-    recorder = Recorder(predictor)
-    recorder.predict(["He runs."])
-    log.rename(log.with_suffix(".1"))
-    recorder.predict(["He runs."])
-    assert len(events(log)) == len(events(log.with_suffix(".1"))) == 1
-
-
-def test_the_schema_refuses_what_is_not_an_event(predictor, log):
-    Recorder(predictor).predict([SENTENCE])
-    (good,) = events(log)
-    hidden = good["cola"] | {"sentence": SENTENCE, "sentence_hash": "0" * 64}
-    for bad in ({"cola": hidden}, {"cola": good["cola"] | {"score": 1.1}}, {"event": {}}, {"more": 1}):
-        assert not SCHEMA.is_valid(good | bad)
-
-
-def test_a_log_is_read_from_where_it_comes_in_whatever_disorder(predictor, log, tmp_path, capsys):
+def test_a_log_is_read_in_whatever_disorder(predictor, log, tmp_path, capsys):
     for _ in range(9):
         Recorder(predictor).predict(["He runs."])
     lines = log.read_text().splitlines()
-    log.write_text("\n".join([*lines[:3], "START RequestId: 1", lines[0], '{"message": "no"}', "[1]", lines[3][:200]]))
-    compose = tmp_path / "compose.log"  # `docker compose logs`, Docker's json-file driver, an export of CloudWatch
-    driver = json.dumps({"log": lines[4] + "\n", "stream": "stdout", "time": "2026-01-01T00:00:00Z"})
-    compose.write_text(f"cola-1  | {lines[3]}\n{driver}\n2026-01-01T00:00:00.000Z {lines[5]}\n")
+    log.write_text("\n".join([*lines[:6], "START RequestId: 1", lines[0], '{"message": "no"}', "[1]", lines[3][:200]]))
     rotated = tmp_path / "rotated.jsonl.gz"
     rotated.write_bytes(gzip.compress("\n".join(lines[6:]).encode()))
-    found = (
-        read_log([str(log), str(compose), str(rotated)]).execute("SELECT event.id FROM events ORDER BY 1").fetchall()
-    )
+    found = read_log([str(log), str(rotated)]).execute("SELECT event.id FROM events ORDER BY 1").fetchall()
     assert [identity for (identity,) in found] == sorted(json.loads(line)["event"]["id"] for line in lines)
-    assert "note: 2 lines are no events" in capsys.readouterr().err
+    assert "note: 4 lines are no events" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """The monitor: its findings and exit codes, its events, and labels that come in late. The predictions are made up."""
 
+import csv
 import json
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -151,18 +151,33 @@ def test_nothing_to_test_is_not_an_alarm(watch, log):
     assert watch("--window", 99)[0] == 2
 
 
-@pytest.mark.parametrize("trouble", ["no log", "no key", "a stray quote", "no label", "no sentence"])
-def test_trouble_is_not_an_alarm(log, tmp_path, trouble):
-    add(log, OTHER, sentence_hash=["f" * 64] * 100)
-    OTHER.assign(model=MODEL).to_json(tmp_path / "reference.jsonl", orient="records", lines=True)
-    text = {"a stray quote": '"Hello he said.,1\nA dog bark.,0\n"Bye he said.,1\n', "no label": "He runs.,yes\n"}
-    (tmp_path / "labels.csv").write_text(
-        ("text" if trouble == "no sentence" else "sentence") + ",label\n" + text.get(trouble, "He runs.,1\n")
-    )
-    command = ["-m", "monitoring.monitor", tmp_path / "none.jsonl" if trouble == "no log" else log]
-    command += ["--reference", tmp_path / "reference.jsonl", "--labels", tmp_path / "labels.csv"]
-    environment = os.environ | {"COLA_HASH_KEY": "" if trouble == "no key" else KEY}
-    assert subprocess.run([sys.executable, *command], env=environment).returncode == 2
+def test_trouble_is_not_an_alarm():
+    command = [sys.executable, "-m", "monitoring.monitor", "none.jsonl", "--reference", "none.jsonl"]
+    assert subprocess.run(command).returncode == 2  # Python's own exit code would be 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'sentence,label\n"Hello he said.,1\n"Bye he said.,1\n',
+        "sentence,label\nHe runs.,yes\n",
+        "text,label\nHe runs.,1\n",
+    ],
+    ids=["a stray quote", "no label", "no sentence"],
+)
+def test_labels_that_cannot_be_read_are_refused(watch, log, tmp_path, text):
+    add(log, USUAL)
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises((csv.Error, ValueError)):
+        watch("--labels", tmp_path / "labels.csv")
+
+
+def test_hashed_sentences_find_their_labels_only_with_the_key(watch, log, tmp_path, monkeypatch):
+    add(log, USUAL, sentence_hash=["f" * 64] * 300)
+    (tmp_path / "labels.csv").write_text("sentence,label\nHe runs.,1\n")
+    monkeypatch.setenv("COLA_HASH_KEY", "")
+    with pytest.raises(ValueError, match="COLA_HASH_KEY"):
+        watch("--labels", tmp_path / "labels.csv")
 
 
 def test_the_interval_of_mcc_holds_the_truth_as_often_as_it_says():

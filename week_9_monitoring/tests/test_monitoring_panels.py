@@ -11,7 +11,7 @@ from responses import RequestsMock, matchers
 from responses.registries import OrderedRegistry
 
 from monitoring import dashboard, import_dashboards
-from monitoring.import_dashboards import for_kibana, index_template, saved_objects
+from monitoring.import_dashboards import index_template, saved_objects
 from monitoring.panels import PANELS, aggregation
 from monitoring.prediction_log import event
 
@@ -88,14 +88,10 @@ def test_every_field_that_a_panel_asks_for_is_one_that_can_be_counted():
 
 
 def test_the_dashboard_shows_each_panel_once_without_overlaps():
-    view, *panels, whole = saved_objects()
+    _, *panels, whole = saved_objects()
     places = json.loads(whole["attributes"]["panelsJSON"])
     assert [reference["id"] for reference in whole["references"]] == [each["id"] for each in panels]
     assert len({(place["gridData"]["x"], place["gridData"]["y"]) for place in places}) == len(places) == len(PANELS)
-    for name, each in zip(PANELS, panels, strict=True):
-        spec = json.loads(json.loads(each["attributes"]["visState"])["params"]["spec"])
-        assert spec == for_kibana(PANELS[name])
-        assert spec["data"]["url"]["index"] == view["attributes"]["title"]
 
 
 @pytest.mark.parametrize("whole", [True, False])
