@@ -5,8 +5,6 @@ A run that would take longer than CAP seconds is stopped; the parts that it has 
 
 import argparse
 import itertools
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -38,14 +36,14 @@ def peak(processes: list[subprocess.Popen], until: threading.Event, found: list[
 def score(lines: list[str], ways: int, options: list[str], cap: float) -> tuple[float, float]:
     """Lines a second, from start to end of the command, and MB."""
     command = [sys.executable, "batch.py"]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         processes, found, done = [], [0.0], threading.Event()
         start = time.perf_counter()
         for number in range(ways):
             source, output = Path(folder, f"{number}.txt"), Path(folder, f"{number}")
             source.write_text("".join(f"{line}\n" for line in lines[number::ways]), encoding="utf-8")
             words = [*command, str(source), str(output), "--model", str(model("stand-in") / "model.onnx"), *options]
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             processes.append(subprocess.Popen(words, cwd=WEEK, env=QUIET, **quiet))
         watch = threading.Thread(target=peak, args=(processes, done, found))
         watch.start()
@@ -53,7 +51,8 @@ def score(lines: list[str], ways: int, options: list[str], cap: float) -> tuple[
             try:
                 process.wait(max(0, cap - (time.perf_counter() - start)))
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGTERM)
+                for each in [*psutil.Process(process.pid).children(recursive=True), process]:  # Ray has many
+                    each.kill()
                 process.wait()
         seconds = time.perf_counter() - start
         done.set()

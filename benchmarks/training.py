@@ -66,7 +66,7 @@ def trainer(data: DataModule, share: float) -> float:
 
 
 WAYS = {  # how, with which data, share of an epoch, cores
-    "the course": (lightning, DataModule, 1, 1),
+    "the course": (lightning, DataModule, 1.0, 1),  # to Lightning, 1 would be one batch
     "padded to 128": (lightning, FixedWidth, 0.1, torch.get_num_threads()),
     "transformers' Trainer": (trainer, DataModule, 1, torch.get_num_threads()),
 }
