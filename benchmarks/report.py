@@ -41,7 +41,7 @@ def machine() -> dict:
 
 def where(measured: dict) -> str:
     quick = " Small sizes (`--quick`), so the last digits are chance." * measured["quick"]
-    return f"Measured in one run on {measured['cores']} cores ({measured['processor']}).{quick}"
+    return f"Measured on {measured['cores']} cores ({measured['processor']}), with all rivals of a row in turn.{quick}"
 
 
 def number(value: float) -> str:
