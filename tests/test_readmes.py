@@ -42,7 +42,7 @@ def lesson(week: Path):
     return pytest.param(week, id=week.name, marks=[pytest.mark.xdist_group(PORT)] * (PORT in commands))
 
 
-@pytest.mark.parametrize("week", map(lesson, WEEKS))
+@pytest.mark.parametrize("week", [lesson(week) for week in WEEKS])
 def test_a_readme_does_what_it_says(week, tmp_path, environment):
     copy = tmp_path / week.name
     copy_week(week, copy)
