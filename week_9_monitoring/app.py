@@ -93,12 +93,12 @@ def predict(sentences: list[str], field: tuple[str, str]) -> list[dict]:
 @app.exception_handler(RequestValidationError)
 async def refuse(request: Request, error: RequestValidationError) -> Response:
     """FastAPI's own answer, and an event: a client that sends what we refuse is worth a look."""
-    app.state.predictor.refused(422, error.errors()[0]["type"])
+    app.state.predictor.log_refusal(422, error.errors()[0]["type"])
     return await request_validation_exception_handler(request, error)
 
 
 @app.exception_handler(400)  # not JSON in UTF-8
 @app.exception_handler(413)  # too large
 async def refuse_body(request: Request, error: HTTPException) -> Response:
-    app.state.predictor.refused(error.status_code, "body")
+    app.state.predictor.log_refusal(error.status_code, "body")
     return await http_exception_handler(request, error)

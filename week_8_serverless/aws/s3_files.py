@@ -11,7 +11,7 @@ from functools import partial
 import boto3
 from botocore.config import Config
 
-# What boto3 signs by default, new regions and new buckets refuse: an older signature, for the address of all regions.
+# By default boto3 signs an older way, for the global address: new regions refuse the one, new buckets the other.
 SIGNING = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 
 

@@ -76,7 +76,7 @@ class Recorder:
         made = event(action, outcome, {"model": self.model} | cola, self.at, **more)
         self.log.info(json.dumps(made | {"event": made["event"] | (duration or {})}))
 
-    def refused(self, status: int, reason: str) -> None:
+    def log_refusal(self, status: int, reason: str) -> None:
         """Note a request that was not judged: its HTTP status, and a word for what was wrong with it."""
         self.write("refuse", "failure", {}, error={"type": reason}, http={"response": {"status_code": status}})
 
@@ -85,7 +85,7 @@ class Recorder:
         try:
             judged = self.predictor.predict(sentences)
         except Exception as error:
-            if not isinstance(error, ValueError):  # a sentence without words: the service calls `refused`
+            if not isinstance(error, ValueError):  # a sentence without words: the service calls `log_refusal`
                 self.write("judge", "failure", {}, error={"type": type(error).__name__})
             raise
         # The duration is the call's. It is there once, so that a large batch is one slow request and not many.
