@@ -1,6 +1,6 @@
 """AWS Lambda on this laptop: moto's server, in which a version of the function is a copy of this folder.
 
-export AWS_ENDPOINT_URL=http://127.0.0.1:4566        # where boto3 and the AWS CLI then look for AWS, and this listens
+export AWS_ENDPOINT_URL=http://127.0.0.1:4567        # where boto3 and the AWS CLI then look for AWS, and this listens
 python tests/local_lambda.py &                       # makes a function `cola`, whose alias `live` is at version 1
 
 moto keeps functions, versions and aliases, but runs no image. Instead of the image that it was given, a version here
