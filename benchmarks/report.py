@@ -55,7 +55,7 @@ def ratio(row: dict, rival: str) -> float:
 
 
 def table(rows: list[dict], all_rivals: bool) -> str:
-    """All rivals of a row, the best first; or the best and the worst. The course's own variants are none."""
+    """All others of a row, the best first; or the best and the worst of those that are not the course's own."""
     lines = ["| what | the course | others, and how many times better the course is |", "|---|--:|---|"]
     for row in rows:
         ours, *others = row["values"]

@@ -12,7 +12,7 @@ from sources import LABELS, has_weights, place_of
 class MCC(classification.BinaryMatthewsCorrCoef):
     """Matthews' correlation coefficient: 1 is perfect, 0 is chance.
 
-    It is undefined where all answers are the same: 0 here, where torchmetrics (1.9) gives 0.026 on CoLA, or 1.
+    It is undefined where all answers or all labels are the same: 0 here, in torchmetrics (1.9) 0.026 on CoLA, or 1.
     """
 
     def compute(self) -> Tensor:

@@ -107,6 +107,14 @@ def test_a_full_disk_costs_the_line_and_not_the_prediction(predictor, log, monke
     assert "No space left" in capsys.readouterr().err
 
 
+def test_the_schema_refuses_what_is_not_an_event(predictor, log):
+    Recorder(predictor).predict([SENTENCE])
+    (good,) = events(log)
+    hidden = good["cola"] | {"sentence": SENTENCE, "sentence_hash": "0" * 64}
+    for bad in ({"cola": hidden}, {"cola": good["cola"] | {"score": 1.1}}, {"event": {}}, {"more": 1}):
+        assert not SCHEMA.is_valid(good | bad)
+
+
 def test_a_log_is_read_in_whatever_disorder(predictor, log, tmp_path, capsys):
     for _ in range(9):
         Recorder(predictor).predict(["He runs."])
