@@ -1,8 +1,11 @@
 """The workflow files: valid, safe, and covering every week."""
 
+import os
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,25 @@ def test_the_copy_of_week_6_is_the_workflow_of_the_course_in_its_own_folder():
     whole = (ROOT / ".github" / "workflows" / f"{WEEK.name}.yaml").read_text().partition("\npermissions")[2]
     copy = (WEEK / ".github" / "workflows" / "model.yaml").read_text().partition("\npermissions")[2]
     assert whole.replace(f"{WEEK.name}/", "").replace(f": {WEEK.name}\n", ": .\n") == copy
+
+
+WELL = {"/health": 200, "/predict?text=The+boy+are+sitting+on+a+bench.": 200, "/predict?text=+": 422}
+
+
+@pytest.mark.parametrize("broken", [{}, *({path: 500 if status == 200 else 200} for path, status in WELL.items())])
+def test_week_6_is_red_where_one_answer_of_its_image_is_another(broken, tmp_path):
+    class Service(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response((WELL | broken)[self.path])
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    (script,) = (step["run"] for workflow, step in STEPS if WEEK in workflow.parents and "curl" in step.get("run", ""))
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        (tmp_path / "docker").write_text(f"#!/bin/sh\n[ $1 != port ] || echo 127.0.0.1:{server.server_port}\n")
+        (tmp_path / "docker").chmod(0o755)
+        command = ["bash", "-eo", "pipefail", "-c", script.replace("--retry 30", "--retry 1")]  # as GitHub's shell
+        run = subprocess.run(command, env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+        server.shutdown()
+    assert (run.returncode == 0) == (broken == {})

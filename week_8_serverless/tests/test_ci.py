@@ -1,11 +1,7 @@
-"""Week 6: where a workflow gets its model from, and the last word on an image before it is shipped."""
+"""Week 6: where a workflow gets its model from."""
 
 import shutil
-import subprocess
-import sys
-import threading
 import traceback
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import dvc.cli
@@ -79,22 +75,3 @@ def test_what_is_no_key_is_refused_without_being_shown(key):
     with pytest.raises((ValueError, TypeError, AttributeError)) as refusal:
         get_model.drive_token(key)
     assert key not in "".join(traceback.format_exception(refusal.value))
-
-
-WELL = {"/health": 200, "/predict?text=The+boy+are+sitting+on+a+bench.": 200, "/predict?text=+": 422}
-
-
-@pytest.mark.parametrize("broken", [{}, *({path: 500 if status == 200 else 200} for path, status in WELL.items())])
-def test_the_smoke_test_fails_where_one_answer_of_a_service_is_another(broken):
-    class Service(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response((WELL | broken)[self.path])
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-    with HTTPServer(("127.0.0.1", 0), Service) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        code = subprocess.run([sys.executable, "-m", "ci.smoke_test", url]).returncode
-        server.shutdown()
-    assert code == (1 if broken else 0)
