@@ -30,7 +30,21 @@ def folder(model_onnx, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_loop_closes(folder, capfd):
+def in_process(*command: str | Path, code: int = 0) -> None:
+    """What `retrain_loop.run` does in processes of their own, each of which would import all libraries anew."""
+    file, *arguments = [str(word) for word in command if word != "-m"]
+    ended = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", [file, *arguments])
+        try:
+            runpy.run_path(file if file.endswith(".py") else f"{file.replace('.', '/')}.py", run_name="__main__")
+        except SystemExit as end:
+            ended = int(end.code or 0)
+    assert ended == code, command
+
+
+def test_the_loop_closes(folder, capfd, monkeypatch):
+    monkeypatch.setattr(retrain_loop, "run", in_process)
     retrain_loop.main(["training.epochs=1"], folder / "models", folder / "loop")
     usual, drift, labels, better, after = capfd.readouterr().out.split("== ")[1:]
     assert "like the reference" in usual
