@@ -35,6 +35,7 @@ def test_every_week_has_its_lesson(site, week):
     headings = re.findall(r"(?m)^## (.+)$", week.text("README.md").decode())
     assert re.findall(r"<h2[^>]*>(.+?)<a", page) == headings
     assert "```" not in page  # a fence that was not understood
+    assert page.count("<li>") == len(re.findall(r"(?m)^(?:\d\. |- `)", week.text("README.md").decode()))
 
 
 @pytest.mark.parametrize("week", WEEKS[1:], ids=lambda week: week.name)

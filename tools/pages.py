@@ -43,12 +43,18 @@ def side_by_side(before: bytes, after: bytes) -> str:
 
 
 def as_page(markdown: str) -> str:
-    """A README in the dialect of MkDocs: lists indented by four, fences without our own words, no badges."""
+    """A README in the dialect of MkDocs: lists and what is folded indented by four, fences without our own words."""
     markdown = re.sub(r"(?m)^( *```\w+) [^\n`]*$", r"\1", BADGE.sub("", markdown))
-    lines, fenced = [], False
+    markdown = re.sub(r"(?m)^(?=\d\. )", "\n", markdown)  # else the item would go on with the one before
+    markdown = re.sub(r"<details><summary>(.*)</summary>", r'??? example "\1"', markdown)
+    lines, fenced, indent = [], False, ""
     for line in markdown.split("\n"):
         fenced ^= line.startswith("```")
-        lines.append(f" {line}" if line.startswith("   ") and not fenced else line)
+        if "</details>" in line:
+            line = indent = ""
+        lines.append(indent + (f" {line}" if line.startswith("   ") and not fenced else line))
+        if "??? " in line:
+            indent = "    "
     return "\n".join(lines)
 
 

@@ -5,8 +5,8 @@
     python tools/walk.py 2 --section all --update     and write the numbers of this run into the README
 
 They run in a copy of the week, `demo/week_2_...`, which is made anew each time: what they leave behind is there.
-A command block is fenced as ```bash; a ```text block right after it shows its output, line for line; a line `...`
-stands for any number of lines. Numbers may differ, but scores (0.xyz) by 0.15 at most. A command that
+A command block is fenced as ```bash; a ```text block right after it, or after the </details> that it stands in, shows
+its output, line for line; a line `...` stands for any number of lines. Numbers may differ, but scores (0.xyz) by 0.15 at most. A command that
 is meant to fail says so in its fence: ```bash exit=2.
 """
 
@@ -30,7 +30,7 @@ NAME_FOR_GIT = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER")
                 for what, value in (("NAME", "Reader"), ("EMAIL", "reader@example.org"))}  # fmt: skip
 BLOCK = re.compile(
     r"^(?P<indent> *)```bash(?: exit=(?P<code>\d+))?\n(?P<commands>.*?)^ *```\n"
-    r"(?:\n*^ *```text\n(?P<output>.*?)^ *```\n)?",
+    r"(?:\n*(?:^ *</details>\n\n)?^ *```text\n(?P<output>.*?)^ *```\n)?",
     re.MULTILINE | re.DOTALL,
 )
 NUMBER = re.compile(r"(?:(?<![\w.])-)?\d[\d,.]*")
