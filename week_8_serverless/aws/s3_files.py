@@ -11,7 +11,7 @@ from functools import partial
 import boto3
 from botocore.config import Config
 
-# By default boto3 signs an older way, for the global address: new regions refuse the one, new buckets the other.
+# boto3's defaults for presigned addresses are old: newer regions refuse its signature, and new buckets its host.
 SIGNING = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
 
 
@@ -21,7 +21,7 @@ def upload(file: str, bucket: str, key: str) -> str:
     return f"s3://{bucket}/{key}"
 
 
-def listing(bucket: str, prefix: str) -> str:
+def listing(bucket: str, prefix: str = "") -> str:
     """A line of bytes, time and key for each object whose key begins so."""
     pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)  # 1,000 a page
     objects = [item for page in pages for item in page.get("Contents", [])]
