@@ -6,8 +6,8 @@
 
 They run in a copy of the week, `demo/week_2_...`, which is made anew each time: what they leave behind is there.
 A command block is fenced as ```bash; a ```text block right after it, or after the </details> that it stands in, shows
-its output, line for line; a line `...` stands for any number of lines. Numbers may differ, but scores (0.xyz) by 0.15 at most. A command that
-is meant to fail says so in its fence: ```bash exit=2.
+its output, line for line; a line `...` stands for any number of lines. Numbers may differ, but scores (0.xyz) by 0.15
+at most. A command that is meant to fail says so in its fence: ```bash exit=2.
 """
 
 import argparse

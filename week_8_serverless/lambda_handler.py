@@ -1,7 +1,7 @@
 """The service of app.py without a server: AWS Lambda hands over an event, and gets the answer back.
 
-echo '{"sentences": ["He run."]}' | python lambda_handler.py        # calls it as Lambda would, in this process
-python lambda_handler.py < tests/events/http_api.json               # a request, as API Gateway hands it over
+echo '{"sentences": ["Nobody snored."]}' | python lambda_handler.py     # calls it as Lambda would, in this process
+python lambda_handler.py < tests/events/http_api.json                   # a request, as API Gateway hands it over
 """
 
 import asyncio
@@ -27,8 +27,8 @@ loop.run_until_complete(loaded.__aenter__())
 
 
 def web(event: dict, context) -> dict:
-    """The app's answer to a request; of an HTTP API, /dev/predict is /predict of its stage dev."""
-    stage = event["requestContext"].get("stage", "") if "version" in event else ""  # a REST API leaves it out itself
+    """The app's answer to a request. An HTTP API's path begins with the stage, /dev/predict; a REST API's does not."""
+    stage = event["requestContext"].get("stage", "") if "version" in event else ""  # a REST API's event has no version
     return Mangum(app, lifespan="off", api_gateway_base_path=stage)(event, context)
 
 
@@ -41,7 +41,7 @@ def lambda_handler(event: dict, context) -> dict:
             answer = web({**REQUEST, "body": json.dumps(event)}, context)
             content = json.loads(answer["body"])  # raises where the service failed: a 500 is no JSON
             return {"predictions": content} if answer["statusCode"] == 200 else {"error": content}
-        case {"warmup": True} | {"detail-type": "Scheduled Event"}:
+        case {"warmup": True}:
             return {"status": "warm"}  # it only keeps this copy alive
     # An error, not an answer: a queue would take any answer as done, and delete its messages.
     raise ValueError('send {"sentences": ["..."]}, or a request by a gateway')

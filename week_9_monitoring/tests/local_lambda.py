@@ -4,7 +4,8 @@ export AWS_ENDPOINT_URL=http://127.0.0.1:4567        # where boto3 and the AWS C
 python tests/local_lambda.py &                       # makes a function `cola`, whose alias `live` is at version 1
 
 moto keeps functions, versions and aliases, but runs no image. Instead of the image that it was given, a version here
-has the code and the model that lay in this folder when it was published; each call of it is a cold start.
+has the code and the model that lay in this folder when it was published, in reports/versions. Each call of it is a cold
+start.
 """
 
 import json
@@ -12,7 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -23,14 +23,14 @@ from moto.awslambda.responses import LambdaResponse
 from moto.server import ThreadedMotoServer
 
 FOLDER = Path(__file__).parent.parent
-VERSIONS = Path(tempfile.gettempdir()) / f"cola-versions-{os.getpid()}"
+VERSIONS = FOLDER / "reports" / "versions"
 IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/cola@sha256:{'1' * 64}"
 publish_version = LambdaBackend.publish_version
 
 
 def publish(self, function_name, description=""):
     made = publish_version(self, function_name, description)
-    ignored = shutil.ignore_patterns(".*", "multirun", "outputs", "tests", "wandb")
+    ignored = shutil.ignore_patterns(".*", "multirun", "outputs", "reports", "tests", "wandb")
     shutil.copytree(FOLDER, VERSIONS / str(made.version), ignore=ignored)
     return made
 
@@ -52,6 +52,7 @@ LambdaBackend.publish_version, LambdaResponse.invoke = publish, invoke
 
 def make_function() -> None:
     """What aws/template.yaml makes of AWS's own."""
+    shutil.rmtree(VERSIONS, ignore_errors=True)  # another account's
     role = boto3.client("iam").create_role(RoleName="cola", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     client = boto3.client("lambda")
     client.create_function(FunctionName="cola", PackageType="Image", Code={"ImageUri": IMAGE}, Role=role, Publish=True)
