@@ -78,13 +78,13 @@ class ColaModel(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _) -> None:
         _, logits = self.step(batch, "val")
-        self.metrics.update(logits.softmax(dim=1)[:, 1], batch["labels"])
-        self.log_dict(self.metrics, prog_bar=True)
+        self.metrics.update(logits.softmax(dim=1)[:, 1], batch["labels"])  # P(acceptable) (B,), and labels (B,)
+        self.log_dict(self.metrics, prog_bar=True)  # as objects: computed once, at the end of the epoch
 
     def configure_optimizers(self) -> dict:
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=self.hparams.learning_rate, weight_decay=self.hparams.weight_decay
         )
         steps = self.trainer.estimated_stepping_batches
-        schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
+        schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)  # up for a tenth, then down to 0
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

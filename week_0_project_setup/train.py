@@ -56,19 +56,19 @@ def train(args: argparse.Namespace) -> Path:
             EarlyStopping("val/mcc", mode="max", patience=args.patience),
             TQDMProgressBar(refresh_rate=20, leave=True),
         ],
-        gradient_clip_val=1.0,
+        gradient_clip_val=1.0,  # one odd batch must not throw the weights about
         reload_dataloaders_every_n_epochs=1,  # each epoch has its own order
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=0,  # no validation before the training
         enable_model_summary=False,
         logger=False,
     )
     try:
         with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
             trainer.fit(model, data, ckpt_path=last if args.resume else None, weights_only=True)
-    except SystemExit as stop:  # with a message of ours; or with a number, by Lightning, after Ctrl-C
+    except SystemExit as stop:  # ours, with a message; after Ctrl-C Lightning's, with a number
         sys.exit(stop.code if isinstance(stop.code, str) else "stopped: go on with the same command and --resume")
     last.unlink(missing_ok=True)  # a finished run has nothing to resume
-    return Path(best.best_model_path or sys.exit("not one epoch was trained"))
+    return Path(best.best_model_path)
 
 
 def recorded(args: argparse.Namespace) -> dict:
@@ -94,8 +94,8 @@ def check_same_run(last: Path, provenance: dict) -> None:
     if not last.exists():
         sys.exit(f"{last} not found: there is nothing to resume")
     before = torch.load(last, weights_only=True)["hyper_parameters"]["provenance"]
-    if before != provenance:
-        sys.exit(f"{last} is of another run: {before}, not {provenance}")
+    if differ := dict(before.items() ^ provenance.items()):
+        sys.exit(f"{last} is of another run: look at {', '.join(sorted(differ))}")
 
 
 def parser() -> argparse.ArgumentParser:

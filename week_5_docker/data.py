@@ -62,7 +62,7 @@ class DataModule(pl.LightningDataModule):
         super().__init__()
         self.source, self.batch_size, self.seed = source, batch_size, seed
         self.tokenizer = AutoTokenizer.from_pretrained(**place_of(encoder), model_max_length=max_length)
-        self.tokenizer.backend_tokenizer.enable_truncation(max_length)  # inference cuts where training did
+        self.tokenizer.backend_tokenizer.enable_truncation(max_length)  # this part goes into the checkpoint
 
     def prepare_data(self) -> None:
         """Once on each machine: download."""

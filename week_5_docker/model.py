@@ -87,8 +87,8 @@ class ColaModel(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], _) -> None:
         _, logits = self.step(batch, "val")
-        self.metrics.update(logits.softmax(dim=1)[:, 1], batch["labels"])
-        for name, metric in self.metrics.items():
+        self.metrics.update(logits.softmax(dim=1)[:, 1], batch["labels"])  # P(acceptable) (B,), and labels (B,)
+        for name, metric in self.metrics.items():  # as objects: computed once, at the end of the epoch
             self.log(name, metric, prog_bar=name == "val/mcc")
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
@@ -100,5 +100,5 @@ class ColaModel(pl.LightningModule):
             self.parameters(), lr=self.hparams.learning_rate, weight_decay=self.hparams.weight_decay
         )
         steps = self.trainer.estimated_stepping_batches
-        schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
+        schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)  # up for a tenth, then down to 0
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

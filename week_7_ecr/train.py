@@ -90,9 +90,9 @@ def train(cfg: Config, provenance: dict, logger: WandbLogger, history: History) 
             TQDMProgressBar(refresh_rate=20, leave=True),
             history,
         ],
-        gradient_clip_val=1.0,
+        gradient_clip_val=1.0,  # one odd batch must not throw the weights about
         reload_dataloaders_every_n_epochs=1,  # each epoch has its own order
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=0,  # no validation before the training
         enable_model_summary=False,
         logger=logger,
         log_every_n_steps=10,
@@ -100,12 +100,12 @@ def train(cfg: Config, provenance: dict, logger: WandbLogger, history: History) 
     try:
         with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
             trainer.fit(model, data, ckpt_path=last if cfg.resume else None, weights_only=True)
-    except SystemExit as stop:  # with a message of ours; or with a number, by Lightning, after Ctrl-C
+    except SystemExit as stop:  # ours, with a message; after Ctrl-C Lightning's, with a number
         sys.exit(stop.code if isinstance(stop.code, str) else "stopped: go on with the same command and resume=true")
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # the first process goes on alone
     last.unlink(missing_ok=True)  # a finished run has nothing to resume
-    return Path(best.best_model_path or sys.exit("not one epoch was trained"))
+    return Path(best.best_model_path)
 
 
 def recorded(cfg: Config) -> dict:
@@ -130,8 +130,8 @@ def check_same_run(last: Path, provenance: dict) -> str:
         sys.exit(f"{last} not found: there is nothing to resume")
     before = torch.load(last, weights_only=True)["hyper_parameters"]["provenance"]
     run_id = before.pop("wandb_run")
-    if before != provenance:
-        sys.exit(f"{last} is of another run: {before}, not {provenance}")
+    if differ := dict(before.items() ^ provenance.items()):
+        sys.exit(f"{last} is of another run: look at {', '.join(sorted(differ))}")
     return run_id
 
 
