@@ -31,7 +31,7 @@ def show(folder: Path) -> None:
             runs.append(row | {"overrides": " ".join(OmegaConf.load(overrides)), "output": settings.output})
     table = pd.DataFrame(runs).sort_values("mcc", ascending=False)
     table.to_csv(folder / "leaderboard.csv", index=False)
-    print(table.drop(columns="output").to_string(index=False, float_format="{:.3f}".format))
+    print(table.drop(columns="output").to_string(index=False, justify="left", float_format="{:.3f}".format))
     print(f"the winner: {folder / table.iloc[0]['run'] / table.iloc[0]['output'] / 'best-checkpoint.ckpt'}")
 
 
