@@ -40,7 +40,7 @@ def main() -> None:
     else:
         if drive:
             credentials = AccessTokenCredentials(token or drive_token(key), user_agent="dvc")
-            os.environ["GDRIVE_CREDENTIALS_DATA"] = credentials.to_json()
+            os.environ["GDRIVE_CREDENTIALS_DATA"] = credentials.to_json()  # DVC takes a token in this place, too
         run("remote", "add", "--local", "--force", "ci", url)  # in .dvc/config.local, which git ignores
         run("pull", "--remote", "ci")
     run("repro")
