@@ -50,12 +50,8 @@ def test_what_the_remote_has_is_not_trained_again_but_what_has_changed_is(reposi
     assert Path("model").read_text() == "OTHER DATA"
 
 
-@pytest.mark.parametrize("lacking", ["the model", "dvc.lock"])
-def test_where_the_pull_fails_nothing_is_trained(lacking, repository, monkeypatch, tmp_path):
-    if lacking == "the model":
-        monkeypatch.setenv("DVC_REMOTE_URL", str(tmp_path / "empty"))
-    else:
-        Path("dvc.lock").unlink()
+def test_where_the_pull_fails_nothing_is_trained(repository, monkeypatch, tmp_path):
+    monkeypatch.setenv("DVC_REMOTE_URL", str(tmp_path / "empty"))
     with pytest.raises(SystemExit) as end:
         get_model.main()
     assert end.value.code != 0

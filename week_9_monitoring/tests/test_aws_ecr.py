@@ -64,11 +64,6 @@ def test_the_bucket_is_private_encrypted_versioned_and_survives_the_stack():
     assert PARSED["Resources"]["Bucket"]["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
-def test_images_are_scanned_and_a_tag_never_names_another_image():
-    assert PROPERTIES["Repository"]["ImageTagMutability"] == "IMMUTABLE"
-    assert PROPERTIES["Repository"]["ImageScanningConfiguration"] == {"ScanOnPush": True}
-
-
 def test_the_role_trusts_one_subject_for_one_audience_of_github():
     (statement,) = PROPERTIES["Role"]["AssumeRolePolicyDocument"]["Statement"]
     github = "token.actions.githubusercontent.com"

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from inference_onnx import ColaONNXPredictor
 from monitoring import retrain_loop
@@ -83,9 +82,3 @@ def test_a_model_is_taken_if_better_and_for_certain_not_worse(monkeypatch, new, 
     with pytest.raises(SystemExit) as stop:
         runpy.run_module("monitoring.compare_models", run_name="__main__")
     assert stop.value.code == code
-
-
-def test_the_reference_is_a_stage_of_the_pipeline():
-    stage = yaml.safe_load((Path(__file__).parents[1] / "dvc.yaml").read_text())["stages"]["reference"]
-    assert stage["outs"] == ["models/reference.jsonl"]
-    assert {"models/model.onnx", "monitoring/drift.py", "monitoring/prediction_log.py"} <= {*stage["deps"]}
