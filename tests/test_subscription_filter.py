@@ -169,7 +169,7 @@ def logs(aws, door, code):
     logs.create_log_group(logGroupName=GROUP)
     logs.create_log_stream(logGroupName=GROUP, logStreamName="s")
     logs.put_subscription_filter(
-        logGroupName=GROUP, filterName="predictions", filterPattern='"cola"', destinationArn=function["FunctionArn"]
+        logGroupName=GROUP, filterName="predictions", filterPattern='"ecs"', destinationArn=function["FunctionArn"]
     )
     return logs
 
