@@ -30,15 +30,19 @@ QUERY = """SELECT event.id AS id, "@timestamp" AS time, cola.model.sha256 AS mod
 
 
 def truth(rows: pd.DataFrame, path: Path) -> pd.Series:
-    """Labels, or nothing where none has come in, or both; found by event.id, else by the sentence or its hash."""
+    """Labels, or nothing where none has come in, or both; found by event.id, else by the sentence, else by its hash."""
     with path.open(encoding="utf-8-sig", newline="") as file:  # strict: a stray quote would swallow rows without a word
         labels = pd.DataFrame(csv.DictReader(file, strict=True)).astype({"label": int})
-    key = "id" if "id" in labels else "sentence"
-    if key == "sentence" and rows["hash"].notna().any():
-        key, labels["hash"] = "hash", labels["sentence"].map(hash_of)
-    same = labels.groupby(key)["label"]
-    known = rows[key].map(same.first()[same.nunique() == 1])
-    print(f"{path}: {known.count():,} of {len(rows):,} predictions have a label by {key}", file=sys.stderr)
+    if "sentence" in labels and rows["hash"].notna().any():
+        labels["hash"] = labels["sentence"].map(hash_of)
+    keys, known = [name for name in ("id", "sentence", "hash") if name in labels], pd.Series(np.nan, rows.index)
+    if not keys:
+        raise ValueError(f"{path} needs a column id or sentence")
+    for key in keys:
+        same = labels.groupby(key)["label"]
+        found = rows[key].map(same.first()[same.nunique() == 1]).where(known.isna())
+        print(f"{path}: {found.count():,} of {len(rows):,} predictions have a label by {key}", file=sys.stderr)
+        known = known.fillna(found)
     return known
 
 

@@ -107,6 +107,9 @@ def test_labels_find_their_predictions_by_id_by_sentence_or_by_hash(watch, log, 
     monkeypatch.setenv("COLA_HASH_KEY", KEY)
     add(log, USUAL, sentence=[f"sentence {number}" for number in range(300)])
     file = labels(log, "id" if by == "id" else "sentence", tmp_path / "labels.csv", flip=True)
+    if by == "sentence":  # beside ids of another tool
+        header, *lines = file.read_text().splitlines(keepends=True)
+        file.write_text(f"id,{header}" + "".join(f"{number},{text}" for number, text in enumerate(lines)))
     if by == "hash":
         log.unlink()
         add(log, USUAL, sentence_hash=[hash_of(f"sentence {number}") for number in range(300)])
@@ -165,7 +168,7 @@ def test_trouble_is_not_an_alarm():
 def test_labels_that_cannot_be_read_are_refused(watch, log, tmp_path, text):
     add(log, USUAL)
     (tmp_path / "labels.csv").write_text(text)
-    with pytest.raises((csv.Error, ValueError, KeyError)):
+    with pytest.raises((csv.Error, ValueError)):
         watch("--labels", tmp_path / "labels.csv")
 
 
