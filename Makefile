@@ -12,7 +12,7 @@ PY = $(VENV)/bin/python
 SLOWEST = --durations=8 --durations-min=5
 FITS = import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
-.PHONY: help demo test install lint ladder test-root test-weeks site pictures bench clean
+.PHONY: help demo test install lint ladder test-root site pictures bench clean
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
@@ -24,7 +24,7 @@ ifdef WEEK
 test: install
 	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test $(WEEK)
 else
-test: install lint ladder test-weeks test-root
+test: install lint ladder test-root
 endif
 
 install: $(VENV)/.installed
@@ -52,12 +52,8 @@ ladder: install
 	@echo "== the ladder of weeks"
 	$(PY) tools/weeks.py check
 
-test-weeks: install
-	@echo "== the tests of each week, in a copy outside the repository"
-	OMP_NUM_THREADS=1 $(PY) tools/weeks.py test --new --jobs 2 -- $(SLOWEST)
-
 test-root: install
-	@echo "== the tests of the whole: ladder, stand-ins, READMEs, workflows; images, where a container engine answers"
+	@echo "== the tests: each week's own, READMEs, workflows, the whole; images, where a container engine answers"
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadgroup $(SLOWEST)
 
 site: install

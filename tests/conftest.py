@@ -1,4 +1,4 @@
-"""Make the modules of tools/ and images/ importable; a model for the tests of images."""
+"""Make the modules of tools/ and images/ importable; the longest tests come first; a model for the tests of images."""
 
 import os
 import subprocess
@@ -11,6 +11,10 @@ for folder in ("tools", "images"):
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / folder))
 
 from walk import copy_week, find_week  # noqa: E402  it is found now
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in ("test_readmes.py", "test_each_week.py"))
 
 
 @pytest.fixture(scope="session")
