@@ -39,7 +39,6 @@ def train(args: argparse.Namespace) -> Path:
     model = ColaModel.from_pretrained(
         encoder, tokenizer=tokenizer, learning_rate=rate, seed=args.seed, provenance=provenance
     )
-    check_length(model, len(data.tokenizer), args.max_length)
     last = Path(args.output, "last.ckpt")
     if args.resume:
         check_same_run(last, provenance)
@@ -78,15 +77,6 @@ def recorded(args: argparse.Namespace) -> dict:
     if args.learning_rate is None:
         settings["learning_rate"] = 1e-4 if has_weights(settings["encoder"]) else 1e-3
     return settings
-
-
-def check_length(model: ColaModel, vocabulary: int, max_length: int) -> None:
-    """A sentence of the greatest length must fit: RoBERTa, for one, has fewer positions than it says."""
-    ids = torch.full((1, max_length), vocabulary - 1)  # (1, T)
-    try:
-        model(ids, torch.ones_like(ids))
-    except (IndexError, RuntimeError):
-        sys.exit(f"the encoder cannot read {max_length} tokens: choose a smaller maximum length")
 
 
 def check_same_run(last: Path, provenance: dict) -> None:

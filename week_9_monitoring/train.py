@@ -68,7 +68,6 @@ def train(cfg: Config, provenance: dict, logger: WandbLogger, history: History) 
     tokenizer = data.tokenizer.backend_tokenizer.to_str()
     settings = {"learning_rate": cfg.training.learning_rate, "weight_decay": cfg.training.weight_decay}
     model = ColaModel.from_pretrained(encoder, tokenizer=tokenizer, seed=cfg.seed, provenance=provenance, **settings)
-    check_length(model, len(data.tokenizer), cfg.processing.max_length)
     last = Path(cfg.output, "last.ckpt")
     if not cfg.resume:
         last.unlink(missing_ok=True)  # it is another run's
@@ -113,15 +112,6 @@ def recorded(cfg: Config) -> dict:
     training = ("epochs", "learning_rate", "weight_decay", "patience", "batches")
     settings = dict(cfg.processing) | {name: cfg.training[name] for name in training}
     return {"source": cfg.source, "encoder": cfg.model.name, "seed": cfg.seed} | settings
-
-
-def check_length(model: ColaModel, vocabulary: int, max_length: int) -> None:
-    """A sentence of the greatest length must fit: RoBERTa, for one, has fewer positions than it says."""
-    ids = torch.full((1, max_length), vocabulary - 1)  # (1, T)
-    try:
-        model(ids, torch.ones_like(ids))
-    except (IndexError, RuntimeError):
-        sys.exit(f"the encoder cannot read {max_length} tokens: choose a smaller maximum length")
 
 
 def check_same_run(last: Path, provenance: dict) -> str:

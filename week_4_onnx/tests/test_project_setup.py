@@ -137,14 +137,6 @@ def test_pretrained_weights_are_taken_and_trained_with_dropout(half, tmp_path):
     assert all(module.training for module in model.network.modules())
 
 
-def test_an_encoder_with_fewer_positions_than_it_says_is_refused(few, tmp_path):
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    RobertaModel(RobertaConfig(max_position_embeddings=34, **sizes)).save_pretrained(tmp_path)  # 2 are no positions
-    AutoTokenizer.from_pretrained(BUNDLED).save_pretrained(tmp_path)
-    with pytest.raises(SystemExit, match="cannot read 34 tokens"):
-        train(source=few, model=tmp_path, max_length=34, output=tmp_path)
-
-
 def test_a_training_that_has_gone_astray_is_stopped(few, tmp_path):
     with pytest.raises(ValueError, match="train/loss is nan: the learning rate .* is too high"):
         train(source=few, learning_rate=1e30, output=tmp_path)
