@@ -1,4 +1,4 @@
-"""Each week's own tests pass in a copy of the week outside the repository: those that are new there; in the last, all."""
+"""Each week's own tests pass in a copy of the week outside the repository: those new there; in the last week all."""
 
 import subprocess
 import sys

@@ -11,7 +11,6 @@ import pytest
 import torch
 from nbclient import NotebookClient
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, RobertaConfig, RobertaModel
 
 from conftest import train
 from data import DataModule, load_corpus

@@ -4,7 +4,7 @@ python -m monitoring.retrain_loop                       # what is served: models
 python -m monitoring.retrain_loop training.epochs=2     # another training, whose model may be refused
 
 The drift: learners have found the service. Half of the sentences are theirs now, and half of those lack every "a", "an"
-and "the". All of them go through the service, on days that are simulated.
+and "the". All are judged and logged as the service does it, on days that are simulated.
 """
 
 import os
@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
-from fastapi.testclient import TestClient
 
-from app import app
 from data import load_corpus
+from inference_onnx import ColaONNXPredictor
+from monitoring.prediction_log import Recorder
 
 SIZE = 400  # predictions of a window, and sentences of each kind of traffic
 LABELLED = 500  # sentences of learners to train with; as many, and as many usual ones, to validate with
@@ -34,15 +34,15 @@ def run(*command: str | Path, code: int = 0) -> None:
 
 
 def ask(model: Path, log: Path, rows: pd.DataFrame, days_ago: int) -> None:
-    """Let the service judge sentences, spread over two days."""
-    os.environ |= {"MODEL": str(model), "COLA_LOG": str(log), "COLA_PRIVACY": "plain"}
+    """Judge sentences as the service does, which logs them, spread over two days."""
+    os.environ |= {"COLA_LOG": str(log), "COLA_PRIVACY": "plain"}
     start = datetime.now(UTC).replace(hour=0, minute=0) - timedelta(days=days_ago)
-    with TestClient(app) as client:
-        for number, sentence in enumerate(rows["sentence"]):
-            app.state.predictor.at = start + timedelta(days=2) * number / len(rows)
-            client.get("/predict", params={"text": sentence}).raise_for_status()
-            if number % 9 == 0:
-                client.get("/predict", params={"text": " "})  # somebody presses Enter too early: refused
+    predictor = Recorder(ColaONNXPredictor(model))
+    for number, sentence in enumerate(rows["sentence"]):
+        predictor.at = start + timedelta(days=2) * number / len(rows)
+        predictor.predict([sentence])
+        if number % 9 == 0:
+            predictor.log_refusal(422, "value_error")  # somebody presses Enter too early
 
 
 def learners(corpus: pd.DataFrame) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def folder(model_onnx, tmp_path, monkeypatch):
     sentences = pd.read_csv(BUNDLED / "validation.csv")["sentence"].tolist()
     rows = measure(ColaONNXPredictor(model_onnx), sentences)
     rows.to_json(tmp_path / "models/reference.jsonl", orient="records", lines=True)
-    for name in ("MODEL", "COLA_LOG", "COLA_PRIVACY"):  # which the loop sets
+    for name in ("COLA_LOG", "COLA_PRIVACY"):  # which the loop sets
         monkeypatch.setenv(name, "")
     return tmp_path
 
