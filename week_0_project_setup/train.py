@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, TQDMProg
 from data import DataModule
 from evaluate import evaluate, judge, table
 from model import ColaModel
-from sources import HUB_MODEL, has_weights
+from sources import HUB_MODEL
 
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", ".*LeafSpec|Checkpoint directory|.*does not have many workers")  # each is known
@@ -61,11 +61,8 @@ def train(args: argparse.Namespace) -> Path:
         enable_model_summary=False,
         logger=False,
     )
-    try:
-        with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
-            trainer.fit(model, data, ckpt_path=last if args.resume else None, weights_only=True)
-    except SystemExit as stop:  # ours, with a message; after Ctrl-C Lightning's, with a number
-        sys.exit(stop.code if isinstance(stop.code, str) else "stopped: go on with the same command and --resume")
+    with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
+        trainer.fit(model, data, ckpt_path=last if args.resume else None, weights_only=True)
     last.unlink(missing_ok=True)  # a finished run has nothing to resume
     return Path(best.best_model_path)
 
@@ -75,7 +72,7 @@ def recorded(args: argparse.Namespace) -> dict:
     settings = {name: value for name, value in vars(args).items() if name not in ("model", "output", "resume")}
     settings["encoder"] = args.model or (HUB_MODEL if args.source == "hub" else "bundled")
     if args.learning_rate is None:
-        settings["learning_rate"] = 1e-4 if has_weights(settings["encoder"]) else 1e-3
+        settings["learning_rate"] = 1e-3 if settings["encoder"] == "bundled" else 1e-4
     return settings
 
 

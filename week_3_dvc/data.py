@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, disable_progress_bars, load_dataset
 from torch.utils.data import DataLoader
-from transformers import AutoTokenizer, DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, DataCollatorWithPadding
 
 from sources import BUNDLED, HUB_DATASET, LABELS, REVISIONS, place_of
 
@@ -51,10 +51,6 @@ def load_file(folder: Path, split: str) -> Dataset:
     return rows.cast_column("label", Value("int64")).cast_column("label", ClassLabel(names=LABELS))
 
 
-def tokenize(rows: dict, tokenizer: PreTrainedTokenizerBase) -> dict:
-    return tokenizer(rows["sentence"], truncation=True) | {"labels": rows["label"]}
-
-
 class DataModule(pl.LightningDataModule):
     """The corpus as batches of `input_ids`, `attention_mask` (B, T) and `labels` (B,)."""
 
@@ -71,12 +67,8 @@ class DataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """In each process: load, and look up the tokens."""
         corpus = load_corpus(self.source)
-        self.tokens = corpus.map(
-            tokenize,
-            batched=True,
-            fn_kwargs={"tokenizer": self.tokenizer},
-            remove_columns=corpus["train"].column_names,
-        )
+        tokens = corpus.map(self.tokenizer, batched=True, input_columns="sentence", fn_kwargs={"truncation": True})
+        self.tokens = tokens.select_columns(["input_ids", "attention_mask", "label"])
 
     def train_dataloader(self) -> DataLoader:
         """Random batches of sentences of like length: another order each epoch, the same for the same seed."""
@@ -88,17 +80,14 @@ class DataModule(pl.LightningDataModule):
         return self.loader("validation")
 
     def loader(self, split: str, order: list[int] | None = None) -> DataLoader:
-        pad = DataCollatorWithPadding(self.tokenizer)  # to the longest sentence of the batch: more is wasted work
+        # To the longest sentence of the batch: more is wasted work. It also calls the column `labels`, as models do.
+        pad = DataCollatorWithPadding(self.tokenizer)
         return DataLoader(self.tokens[split], self.batch_size, sampler=order, collate_fn=pad)
 
 
 def like_lengths(lengths: list[int], batch_size: int, random: torch.Generator) -> list[int]:
     """An order of the sentences that fills each batch with like lengths; the batches themselves come at random."""
-    shuffled = torch.randperm(len(lengths), generator=random).tolist()
-    order = [i for pool in cut(shuffled, POOL * batch_size) for i in sorted(pool, key=lengths.__getitem__)]
-    *batches, last = cut(order, batch_size)  # the last may be smaller, and stays the last
-    return [i for place in torch.randperm(len(batches), generator=random) for i in batches[place]] + last
-
-
-def cut(items: list, size: int) -> list[list]:
-    return [items[start : start + size] for start in range(0, len(items), size)]
+    pools = torch.randperm(len(lengths), generator=random).split(POOL * batch_size)
+    order = torch.tensor([i for pool in pools for i in sorted(pool.tolist(), key=lengths.__getitem__)])
+    *batches, last = order.split(batch_size)  # the last may be smaller, and stays the last
+    return torch.cat([*(batches[i] for i in torch.randperm(len(batches), generator=random)), last]).tolist()

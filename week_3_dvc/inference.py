@@ -52,10 +52,8 @@ class ColaPredictor:
     def predict(self, sentences: list[str]) -> list[dict]:
         """One `{"sentence", "label", "score"}` a sentence; `score` is the probability of "acceptable"."""
         scores = [round(score, 4) for score in self.logits(sentences).softmax(dim=1)[:, 1].tolist()]
-        labels = [self.labels[int(score >= 0.5)] for score in scores]
-        return [
-            {"sentence": s, "label": label, "score": p} for s, label, p in zip(sentences, labels, scores, strict=True)
-        ]
+        rows = zip(sentences, scores, strict=True)
+        return [{"sentence": text, "label": self.labels[score >= 0.5], "score": score} for text, score in rows]
 
 
 if __name__ == "__main__":

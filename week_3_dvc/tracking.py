@@ -35,18 +35,13 @@ def open_run(settings: dict, run_id: str | None = None, name: str | None = None)
         settings=wandb.Settings(silent=True),
     )
     try:
-        run.log_code(CODE, include_fn=is_code)
+        code = [*CODE.glob("*.py"), *CODE.glob("*.yaml"), *CODE.glob("configs/**/*.yaml")]  # and no .venv
+        run.log_code(CODE, include_fn=lambda path: Path(path) in code)
         yield run
     except BaseException:  # Ctrl-C too
         run.finish(exit_code=1)  # marks the run as failed
         raise
     run.finish()
-
-
-def is_code(path: str) -> bool:
-    """Whether a file of this folder is code of ours; a virtual environment is not."""
-    place = Path(path).relative_to(CODE)
-    return place.suffix in (".py", ".yaml") and place.parts[0] in (place.name, "configs")
 
 
 def log_report(run: wandb.Run, results: dict[str, dict], judged: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection, classification
 from transformers import AutoConfig, AutoModelForSequenceClassification, get_linear_schedule_with_warmup
 
-from sources import LABELS, has_weights, place_of
+from sources import LABELS, place_of
 
 
 class MCC(classification.BinaryMatthewsCorrCoef):
@@ -59,7 +59,7 @@ class ColaModel(pl.LightningModule):
         labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
         config = AutoConfig.from_pretrained(**place_of(encoder), **labels, dtype=torch.float32)
         model = cls(config.to_dict(), **settings)
-        if has_weights(encoder):
+        if encoder != "bundled":
             model.network = AutoModelForSequenceClassification.from_pretrained(**place_of(encoder), config=config)
         return model.train()  # pretrained weights arrive in evaluation mode, without dropout
 
@@ -70,9 +70,8 @@ class ColaModel(pl.LightningModule):
     def step(self, batch: dict[str, Tensor], stage: str) -> tuple[Tensor, Tensor]:
         logits = self(batch["input_ids"], batch["attention_mask"])  # (B, 2)
         loss = nn.functional.cross_entropy(logits, batch["labels"])
-        shown = stage == "train"  # in the progress bar
-        averaged = {"on_step": False, "on_epoch": True, "sync_dist": True}  # over the epoch, and over all processes
-        self.log(f"{stage}/loss", loss, prog_bar=shown, batch_size=len(logits), **averaged)
+        # Over the epoch, and over all processes.
+        self.log(f"{stage}/loss", loss, prog_bar=stage == "train", on_step=False, on_epoch=True, sync_dist=True)
         return loss, logits
 
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:

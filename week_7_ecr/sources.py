@@ -16,9 +16,3 @@ def place_of(encoder: str) -> dict[str, str | None]:
     """Where to load an encoder from, as arguments of `from_pretrained`."""
     path = str(BUNDLED) if encoder == "bundled" else encoder
     return {"pretrained_model_name_or_path": path, "revision": REVISIONS.get(encoder, "main")}
-
-
-def has_weights(encoder: str) -> bool:
-    """Whether an encoder is pretrained. Those on the Hub are; a folder may hold an architecture alone."""
-    folder = BUNDLED if encoder == "bundled" else Path(encoder)
-    return not folder.is_dir() or any([*folder.glob("*.safetensors"), *folder.glob("*.bin")])

@@ -96,11 +96,8 @@ def train(cfg: Config, provenance: dict, logger: WandbLogger, history: History) 
         logger=logger,
         log_every_n_steps=10,
     )
-    try:
-        with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
-            trainer.fit(model, data, ckpt_path=last if cfg.resume else None, weights_only=True)
-    except SystemExit as stop:  # ours, with a message; after Ctrl-C Lightning's, with a number
-        sys.exit(stop.code if isinstance(stop.code, str) else "stopped: go on with the same command and resume=true")
+    with redirect_stdout(sys.stderr):  # Lightning draws its progress bar there
+        trainer.fit(model, data, ckpt_path=last if cfg.resume else None, weights_only=True)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # the first process goes on alone
     last.unlink(missing_ok=True)  # a finished run has nothing to resume

@@ -13,7 +13,7 @@ import train as training
 from conftest import train
 from evaluate import evaluate
 from report import calibration, write_report, wrong_sentences
-from tracking import CODE, is_code, open_run
+from tracking import open_run
 
 JUDGED = pd.DataFrame({"sentence": list("abcdef"), "label": [1, 1, 1, 0, 0, 0], "score": [0.9, 0.8, 0.05, 0.1, 0, 0.6]})
 
@@ -84,7 +84,7 @@ def test_code_and_model_are_artifacts_of_the_run(tracked):
     assert {"train.py", "model.py", "data.py"} <= files["code"]
     assert files["model"] == {"best-checkpoint.ckpt"}
     assert json.loads(artifacts["model"]["metadata"])["encoder"] == "bundled"
-    assert not is_code(CODE / ".venv" / "lib" / "a.py")
+    assert {file.split("/")[0] for file in files["code"] if "/" in file} <= {"configs"}  # of tests/ and .venv nothing
 
 
 def test_a_run_that_breaks_off_is_marked_as_failed_and_resumed_under_its_id(monkeypatch):
@@ -113,7 +113,7 @@ def test_a_resumed_run_keeps_the_history_of_its_epochs(few, tmp_path, monkeypatc
     settings = {"source": few, "epochs": 2, "batch_size": 128, "output": tmp_path}
     with monkeypatch.context() as patch:
         patch.setattr(training.ColaModel, "on_train_epoch_start", lambda model: model.current_epoch and stop())
-        with pytest.raises(SystemExit, match="go on with"):
+        with pytest.raises(SystemExit):
             train(**settings)
     train(**settings, resume=True)
     assert pd.read_csv(tmp_path / "reports" / "history.csv")["epoch"].tolist() == [1, 2]
