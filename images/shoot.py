@@ -85,7 +85,7 @@ def docs(address: str) -> None:
     """FastAPI's page of the API, with GET /predict open; Chromium's clock would not wait for what the page fetches."""
     page, api = (urlopen(f"{address}/{path}").read().decode() for path in ("docs", "openapi.json"))
     parts = Path(find_spec("fastapi_offline").origin).with_name("static")
-    page = page.replace(CDN, parts.as_uri()).replace("'openapi.json'", f"'{address}/openapi.json'")
+    page = page.replace(CDN, parts.as_uri()).replace('"openapi.json"', f'"{address}/openapi.json"')
     click = "setTimeout(() => document.querySelectorAll('.opblock-summary-control')[1].click(), 3000)"
     answer = f"fetch = async () => new Response(JSON.stringify({api}))"
     page = page.replace("<head>", f"<head><script>{answer}; {click}</script>")

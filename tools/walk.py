@@ -101,11 +101,7 @@ def commands_of(block: Block) -> list[str]:
 
 
 def run(blocks: list[Block], folder: Path, echo: bool = False, environment: dict[str, str] | None = None) -> list[str]:
-    """Run blocks one after another in one shell, and return what each printed (stdout and stderr together).
-
-    Raises:
-        RuntimeError: a block ended with another exit code than it should; the message holds its output.
-    """
+    """Run blocks one after another in one shell, and return what each printed (stdout and stderr together)."""
     script = ["set -e"]
     commands: list[str] = []
     for i, block in enumerate(blocks):
@@ -121,16 +117,8 @@ def run(blocks: list[Block], folder: Path, echo: bool = False, environment: dict
     with tempfile.NamedTemporaryFile("w", suffix=".sh") as file:
         file.write("\n".join(script))
         file.flush()
-        shell = subprocess.Popen(
-            ["bash", file.name],
-            cwd=folder,
-            env=environment,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        shell = subprocess.Popen(["bash", file.name], cwd=folder, env=environment, errors="replace", **streams)
         for line in shell.stdout:
             mark = MARK.search(line)
             text = line[: mark.start()] if mark else line  # what was printed last may lack its line end
@@ -164,11 +152,7 @@ def same_shape(expected: str, actual: str, tolerance: float = SCORE_TOLERANCE) -
 
 
 def refresh(block: Block, actual: str, tolerance: float = SCORE_TOLERANCE) -> str:
-    """The output that a block shows, with the lines of the actual output in place of those they match.
-
-    Raises:
-        LookupError: an expected line is not where it should be in the actual output, or more is printed than is shown.
-    """
+    """The output that a block shows, with the lines of the actual output in place of those they match."""
     if not block.output:
         return ""
     remaining = [line for line in actual.splitlines() if line.strip()]

@@ -63,10 +63,8 @@ class ColaONNXPredictor:
         """One `{"sentence", "label", "score"}` a sentence; `score` is the probability of "acceptable"."""
         logits = self.logits(sentences).astype(float)
         scores = (1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))).round(4).tolist()  # (N,), the softmax of two
-        labels = [self.labels[int(score >= 0.5)] for score in scores]
-        return [
-            {"sentence": s, "label": label, "score": p} for s, label, p in zip(sentences, labels, scores, strict=True)
-        ]
+        rows = zip(sentences, scores, strict=True)
+        return [{"sentence": text, "label": self.labels[score >= 0.5], "score": score} for text, score in rows]
 
 
 if __name__ == "__main__":

@@ -15,8 +15,7 @@ from typing import Annotated, Literal
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from inference_onnx import MODEL, ColaONNXPredictor
@@ -48,7 +47,7 @@ app = FastAPI(
     lifespan=lifespan,
     max_body_size=1_000_000,  # bytes; 64 sentences of 2,000 characters that are written as \u1234 take 768,000
     servers=[{"url": "."}],  # as all addresses here: they also work below a prefix, such as https://example.org/prod/
-    docs_url=None,  # see `docs`
+    swagger_ui_parameters={"url": "openapi.json"},  # in the page /docs this comes after, and so replaces /openapi.json
     redoc_url=None,
 )
 
@@ -57,12 +56,6 @@ app = FastAPI(
 @app.get("/", include_in_schema=False)
 async def page() -> FileResponse:
     return FileResponse(Path(__file__).with_name("page.html"))
-
-
-@app.get("/docs", include_in_schema=False)
-async def docs() -> HTMLResponse:
-    """FastAPI's own page of the API, but for its address, which would begin with a slash."""
-    return get_swagger_ui_html(openapi_url="openapi.json", title=app.title)
 
 
 @app.head("/health", include_in_schema=False)

@@ -68,7 +68,7 @@ class DataModule(pl.LightningDataModule):
         """In each process: load, and look up the tokens."""
         corpus = load_corpus(self.source)
         tokens = corpus.map(self.tokenizer, batched=True, input_columns="sentence", fn_kwargs={"truncation": True})
-        self.tokens = tokens.select_columns(["input_ids", "attention_mask", "label"])
+        self.tokens = tokens.select_columns(["input_ids", "attention_mask", "label"])  # in a batch: `labels`
 
     def train_dataloader(self) -> DataLoader:
         """Random batches of sentences of like length: another order each epoch, the same for the same seed."""
@@ -80,8 +80,7 @@ class DataModule(pl.LightningDataModule):
         return self.loader("validation")
 
     def loader(self, split: str, order: list[int] | None = None) -> DataLoader:
-        # To the longest sentence of the batch: more is wasted work. It also calls the column `labels`, as models do.
-        pad = DataCollatorWithPadding(self.tokenizer)
+        pad = DataCollatorWithPadding(self.tokenizer)  # to the longest sentence of the batch: more is wasted work
         return DataLoader(self.tokens[split], self.batch_size, sampler=order, collate_fn=pad)
 
 

@@ -21,13 +21,6 @@ HEALTH = {
 }
 
 
-def publish(client, function: str, image: str) -> str:
-    """Give the function new code; returns the number of the version with it, ready to be called."""
-    version = client.update_function_code(FunctionName=function, ImageUri=image, Publish=True)["Version"]
-    client.get_waiter("published_version_active").wait(FunctionName=function, Qualifier=version)
-    return version
-
-
 def invoke(client, function: str, version: str, event: dict):
     answer = client.invoke(FunctionName=function, Qualifier=version, Payload=json.dumps(event))
     content = json.loads(answer["Payload"].read())
@@ -58,7 +51,8 @@ def main() -> None:
         sys.exit(f"{args.image!r} is no image by its digest: a tag could mean another image tomorrow")
     client = boto3.client("lambda")
     before = client.get_alias(FunctionName=args.function, Name=ALIAS)["FunctionVersion"]
-    version = publish(client, args.function, args.image)
+    version = client.update_function_code(FunctionName=args.function, ImageUri=args.image, Publish=True)["Version"]
+    client.get_waiter("published_version_active").wait(FunctionName=args.function, Qualifier=version)
     try:
         source = smoke_test(client, args.function, version)
         if source == "bundled" and not args.allow_bundled:

@@ -61,6 +61,8 @@ QUALITY = alt.Chart().mark_errorbar(ticks=True).encode(TIME, LOW, alt.Y2("high:Q
 
 JUDGED = {"event.action": "judge", "event.outcome": "success"}
 BY_TIME = {"time": ("time",)}
+BY_REASON = {"reason": ("name", "error.type")} | BY_TIME
+BY_TEST = {"test": ("name", "cola.drift.test")} | BY_TIME
 COUNT = {"number": ("count", "event.id")}
 LATENCIES = {"p50": ("p50", "event.duration"), "p99": ("p99", "event.duration")}
 DISTANCES = {"distance": ("max", "cola.drift.distance"), "drifted": ("max", "cola.drift.drifted")}
@@ -72,17 +74,9 @@ PANELS = {
     "latency": Panel("Latency of the requests", JUDGED, BY_TIME, LATENCIES, LATENCY),
     "tokens": Panel("Length of the sentences", JUDGED, {"tokens": ("steps", "cola.tokens", 1)}, COUNT, TOKENS),
     "unknown": Panel("Share of unknown tokens", JUDGED, BY_TIME, {"share": ("avg", "cola.unknown_share")}, UNKNOWN),
-    "errors": Panel(
-        "Refused and failed", {"event.outcome": "failure"}, {"reason": ("name", "error.type")} | BY_TIME, COUNT, ERRORS
-    ),
+    "errors": Panel("Refused and failed", {"event.outcome": "failure"}, BY_REASON, COUNT, ERRORS),
     "models": Panel("Which model answered", JUDGED, {"model": ("name", "cola.model.sha256")} | BY_TIME, COUNT, MODELS),
-    "drift": Panel(
-        "Drift: distance from the reference",
-        {"event.action": "drift-test"},
-        {"test": ("name", "cola.drift.test")} | BY_TIME,
-        DISTANCES,
-        DRIFT,
-    ),
+    "drift": Panel("Drift: distance from the reference", {"event.action": "drift-test"}, BY_TEST, DISTANCES, DRIFT),
     "quality": Panel("MCC, where labels have come in", {"event.action": "quality"}, BY_TIME, MCC, QUALITY),
 }
 
