@@ -35,7 +35,7 @@ def open_run(settings: dict, run_id: str | None = None, name: str | None = None)
         settings=wandb.Settings(silent=True),
     )
     try:
-        code = [*CODE.glob("*.py"), *CODE.glob("*.yaml"), *CODE.glob("configs/**/*.yaml")]  # and no .venv
+        code = {*CODE.glob("*.py"), *CODE.glob("*.yaml"), *CODE.glob("configs/**/*.yaml")}  # and no .venv
         run.log_code(CODE, include_fn=lambda path: Path(path) in code)
         yield run
     except BaseException:  # Ctrl-C too

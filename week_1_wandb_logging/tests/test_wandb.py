@@ -84,7 +84,7 @@ def test_code_and_model_are_artifacts_of_the_run(tracked):
     assert {"train.py", "model.py", "data.py"} <= files["code"]
     assert files["model"] == {"best-checkpoint.ckpt"}
     assert json.loads(artifacts["model"]["metadata"])["encoder"] == "bundled"
-    assert {file.split("/")[0] for file in files["code"] if "/" in file} <= {"configs"}  # of tests/ and .venv nothing
+    assert {file.split("/")[0] for file in files["code"] if "/" in file} <= {"configs"}  # of tests/ nothing
 
 
 def test_a_run_that_breaks_off_is_marked_as_failed_and_resumed_under_its_id(monkeypatch):
