@@ -13,4 +13,4 @@ from walk import ROOT
     [pytest.param(9, marks=pytest.mark.xdist_group("engine")), *range(8, -1, -1)],  # as others there, it asks a cluster
 )
 def test_the_tests_of_the_week_pass(week):
-    assert subprocess.run([sys.executable, "tools/weeks.py", "test", "--new", str(week)], cwd=ROOT).returncode == 0
+    assert subprocess.run([sys.executable, "tools/weeks.py", "test", str(week), "--new"], cwd=ROOT).returncode == 0
